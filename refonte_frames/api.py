@@ -1,0 +1,114 @@
+"""Documented names and limits of the service as data, each with its source; no behaviour lives here.
+
+The client and the sandbox share this module and nothing else, so that a misreading of the documentation
+cannot agree with itself. "contract N" is the section of the project's HTTP contract that gives the source.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = [
+    "ATTACHMENT_TYPES",
+    "AUDIT_RESULTS",
+    "BATCH_STATUSES",
+    "DEFAULT_BASE_URL",
+    "IDEMPOTENCY_HEADER",
+    "IDEMPOTENCY_LIFE_SECS",
+    "MAX_PAGE_SIZE",
+    "MAX_TAGS",
+    "OTHER_TASK_TYPES",
+    "PRIORITY_MAX",
+    "PRIORITY_MIN",
+    "REVIEW_STATUSES",
+    "TASKS_QUERY",
+    "TASK_STATUSES",
+    "TASK_TYPES",
+]
+
+#: Contract 1.1.
+DEFAULT_BASE_URL: Final = "https://api.refonte.com/v1"
+
+#: Contract 1.4: honoured on POST /task/{type}; kept for 24 hours, saved error answers included.
+IDEMPOTENCY_HEADER: Final = "Idempotency-Key"
+IDEMPOTENCY_LIFE_SECS: Final = 24 * 3600
+
+#: Contract 1.6: lists take a ``limit`` of 1 to 100, which is also the default.
+MAX_PAGE_SIZE: Final = 100
+
+#: Contract 2.3, 2.2: 10 is the lowest priority, 30 the highest.
+PRIORITY_MIN: Final = 10
+PRIORITY_MAX: Final = 30
+
+#: Contract 2.3: at most this many tags on a task.
+MAX_TAGS: Final = 5
+
+#: Contract 2.3.
+TASK_STATUSES: Final = ("pending", "completed", "canceled", "error")
+AUDIT_RESULTS: Final = ("accepted", "fixed", "commented", "rejected")
+REVIEW_STATUSES: Final = ("pending", *AUDIT_RESULTS)
+
+#: Contract 2.2.
+BATCH_STATUSES: Final = ("staging", "in_progress", "completed")
+
+#: Contract 5.2.
+ATTACHMENT_TYPES: Final = ("text", "image", "video", "audio", "website", "pdf", "json")
+
+#: Task types with documented parameters (contract 5.2).
+TASK_TYPES: Final = (
+    "imageannotation",
+    "segmentannotation",
+    "videoannotation",
+    "videoplaybackannotation",
+    "categorization",
+    "comparison",
+    "transcription",
+    "datacollection",
+    "audiotranscription",
+    "textcollection",
+    "namedentityrecognition",
+    "documenttranscription",
+    "lidarannotation",
+    "lidarsegmentation",
+    "lidarlinking",
+    "annotation",
+    "polygonannotation",
+    "lineannotation",
+    "pointannotation",
+    "cuboidannotation",
+)
+
+#: Types that the API family knows by name only (contract 5.1); creating one answers 402.
+OTHER_TASK_TYPES: Final = (
+    "documentmodel",
+    "laneannotation",
+    "lidartopdown",
+    "videoboxannotation",
+    "videocuboidannotation",
+    "sensorfusion",
+    "chat",
+    "multistage",
+    "federal2dvideoannotation",
+    "phonecall",
+)
+
+#: Query names of GET /tasks (contract 2.3).
+TASKS_QUERY: Final = (
+    "start_time",
+    "end_time",
+    "completed_after",
+    "completed_before",
+    "updated_after",
+    "updated_before",
+    "status",
+    "type",
+    "project",
+    "batch",
+    "customer_review_status",
+    "unique_id",
+    "tags",
+    "limit",
+    "include_attachment_url",
+    "limited_response",
+    "next_token",
+)
