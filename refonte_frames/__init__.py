@@ -1,0 +1,1 @@
+"""Frames in, labels out: the DataFrame bridge to the Refonte AI labeling API."""
