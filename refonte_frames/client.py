@@ -1,0 +1,295 @@
+"""The client: settings, the key, and the one `send` that every room uses; it retries and paces, and parses nothing."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import random
+import threading
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+from urllib.parse import urlsplit
+
+import platformdirs
+
+from refonte_frames.api import DEFAULT_BASE_URL
+from refonte_frames.errors import ConfigError, NoReplyError
+from refonte_frames.transport import retries
+from refonte_frames.transport.calls import Reply
+from refonte_frames.transport.pacing import Gate
+from refonte_frames.transport.redact import Secret
+from refonte_frames.transport.replies import refusal
+
+if TYPE_CHECKING:
+    from refonte_frames.errors import ApiError
+    from refonte_frames.transport.calls import Call
+    from refonte_frames.transport.http import Transport
+
+__all__ = ["Client", "error_of", "outcome_of", "resolve_client"]
+
+KEY_VARIABLE: Final = "REFONTE_API_KEY"
+URL_VARIABLE: Final = "REFONTE_BASE_URL"
+STATE_VARIABLE: Final = "REFONTE_STATE_DIR"
+_log = logging.getLogger("refonte_frames")
+
+
+class Client:
+    """A connection to the labeling service.
+
+    Making one sends nothing. It is safe to use from many threads, and is not inherited by child processes.
+
+    Parameters
+    ----------
+    api_key : str, optional
+        The key. Default: the environment variable ``REFONTE_API_KEY``. A key alone picks test or live mode.
+    base_url : str, optional
+        Default: ``REFONTE_BASE_URL``, else ``https://api.refonte.com/v1``. Plain http is accepted for this
+        machine (127.0.0.1, localhost, ::1) only, so that the key never crosses a network in clear.
+    timeout_secs : float
+        From the first byte of one request to the last byte of its reply.
+    max_workers : int
+        Requests under way at once, at most. The client starts with four and learns what the service bears.
+    state_dir : path, optional
+        Where journals are kept by default. Default: ``REFONTE_STATE_DIR``, else the user's state folder.
+
+    Raises
+    ------
+    ConfigError
+        No key, an unusable key or base URL, or a limit out of range.
+
+    Examples
+    --------
+    >>> with rf.Client(api_key="live_0123456789", base_url="http://127.0.0.1:8377/v1") as client:
+    ...     client
+    Client('127.0.0.1:8377', key …6789)
+
+    >>> rf.Client(api_key="live_0123456789", base_url="http://example.com/v1")
+    Traceback (most recent call last):
+    refonte_frames.errors.ConfigError: base_url 'http://example.com/v1' would send the key in clear: use https.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        *,
+        timeout_secs: float = 30.0,
+        max_workers: int = 16,
+        state_dir: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self._key = _find_key(api_key)
+        self.base_url, self.host, self._is_loopback = _checked_url(base_url or os.environ.get(URL_VARIABLE))
+        if not timeout_secs > 0:
+            raise ConfigError(f"timeout_secs must be above 0, not {timeout_secs!r}.")
+        if max_workers < 1:
+            raise ConfigError(f"max_workers must be at least 1, not {max_workers!r}.")
+        self.timeout_secs = float(timeout_secs)
+        self.max_workers = int(max_workers)
+        self.state_dir = Path(state_dir or os.environ.get(STATE_VARIABLE) or _default_state_dir())
+        self._gate = Gate(self.max_workers)
+        self._lock = threading.Lock()
+        self._transport: Transport | None = None
+        self._counts: Counter[str] = Counter()
+
+    @property
+    def key_fingerprint(self) -> str:
+        """16 hex digits that stand for the key on this host in journals; the key cannot be found from them."""
+        return self._key.fingerprint(self.host)
+
+    def send(self, call: Call, *, max_tries: int = retries.MAX_TRIES) -> Reply:
+        """Send a call, again where that can help and do no harm, and return the reply with status 200.
+
+        Parameters
+        ----------
+        call : Call
+            What to ask.
+        max_tries : int
+            Sendings that may fail before the last error is raised; 429 is waited out and not counted.
+
+        Raises
+        ------
+        ApiError
+            The service refused: one subclass for each status.
+        NoReplyError
+            No answer came; ``.was_sent`` is False when the service certainly never saw the request.
+        ReplyError
+            The answer was too large, wrongly encoded, or a redirect.
+        """
+        tries = throttles = 0
+        while True:
+            answer = self.send_once(call)
+            if isinstance(answer, Reply) and answer.status == 200:
+                return answer
+            outcome = outcome_of(answer)
+            throttles += outcome.status == 429
+            tries += outcome.status != 429
+            verdict = retries.decide(
+                outcome,
+                may_be_repeated=call.may_be_repeated,
+                tries=tries,
+                throttles=throttles,
+                jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
+                max_tries=max_tries,
+            )
+            if isinstance(verdict, retries.GiveUp):
+                raise error_of(call, answer)
+            self.before_next_try(call, outcome, verdict)
+
+    def send_once(self, call: Call, *, stop: threading.Event | None = None) -> Reply | NoReplyError:
+        """Send a call once, in its turn, and return whatever came of it: a reply of any status, or why there is none.
+
+        Parameters
+        ----------
+        call : Call
+            What to ask.
+        stop : threading.Event, optional
+            When it is set while the call still waits for its turn, `Stopped` is raised and nothing is sent.
+        """
+        with self._gate.passage(stop):
+            try:
+                reply = self._open().send(call)
+            except NoReplyError as error:
+                self._count("no_reply")
+                return error
+        self._count(str(reply.status))
+        if reply.status == 200:
+            self._gate.note_success()
+            return reply
+        # Some services repeat in their refusals what they were sent.
+        return replace(reply, body=self._key.erase_from(reply.body.decode("utf-8", "replace")).encode())
+
+    def before_next_try(
+        self, call: Call, outcome: retries.Outcome, verdict: retries.Wait, *, stop: threading.Event | None = None
+    ) -> None:
+        """Log why, and wait: alone, or make everybody wait when the service said to slow down."""
+        why = outcome.status or "no answer"
+        _log.info("%s %s: %s, next try in %.1f s", call.method, call.path, why, verdict.secs)
+        if verdict.everyone:
+            self._gate.note_throttle(verdict.secs)
+        elif stop is not None:
+            stop.wait(verdict.secs)
+        else:
+            time.sleep(verdict.secs)
+
+    def requests_by_status(self) -> dict[str, int]:
+        """Count the answers so far by status; ``no_reply`` counts requests without one."""
+        with self._lock:
+            return dict(self._counts)
+
+    def close(self) -> None:
+        """Close the connections. The client stays usable and opens new ones when needed."""
+        with self._lock:
+            if self._transport is not None:
+                self._transport.close()
+            self._transport = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Client({self.host!r}, key {self._key.hint})"
+
+    def _open(self) -> Transport:
+        with self._lock:
+            if self._transport is None:
+                # Late, so that making a client stays cheap: requests takes a quarter of a second to import.
+                from refonte_frames.transport.http import Transport  # noqa: PLC0415
+
+                self._transport = Transport(
+                    self.base_url,
+                    self._key,
+                    timeout_secs=self.timeout_secs,
+                    pool_size=self.max_workers,
+                    is_loopback=self._is_loopback,
+                )
+            return self._transport
+
+    def _count(self, kind: str) -> None:
+        with self._lock:
+            self._counts[kind] += 1
+
+
+def outcome_of(answer: Reply | NoReplyError) -> retries.Outcome:
+    """Reduce an answer to what the decision about another try needs."""
+    if isinstance(answer, NoReplyError):
+        return retries.Outcome(None, was_sent=answer.was_sent)
+    return retries.Outcome(answer.status, retry_after_secs=retries.retry_after_secs(answer.headers))
+
+
+def error_of(call: Call, answer: Reply | NoReplyError) -> ApiError | NoReplyError:
+    """Make the error that an answer other than 200 stands for."""
+    return answer if isinstance(answer, NoReplyError) else refusal(call, answer)
+
+
+_clients: dict[tuple[str, str, str, int], Client] = {}
+_clients_lock = threading.Lock()
+
+
+def resolve_client(client: Client | None = None) -> Client:
+    """Return `client`, or the one that the environment describes.
+
+    The latter is made once per key, base URL, state folder and process: changing the environment changes the
+    client, and a forked process does not share its parent's connections.
+
+    Raises
+    ------
+    ConfigError
+        If ``REFONTE_API_KEY`` is not set or a setting is unusable.
+    """
+    if client is not None:
+        return client
+    key, url, state_dir = (os.environ.get(name, "") for name in (KEY_VARIABLE, URL_VARIABLE, STATE_VARIABLE))
+    settings = (key, url, state_dir, os.getpid())
+    with _clients_lock:
+        if settings not in _clients:
+            _clients[settings] = Client()
+        return _clients[settings]
+
+
+def _find_key(api_key: str | None) -> Secret:
+    key = api_key or os.environ.get(KEY_VARIABLE)
+    if not key:
+        raise ConfigError(
+            f"No API key: set the environment variable {KEY_VARIABLE}, or pass client=rf.Client(api_key=…). "
+            "Without an account, `refonte-frames sandbox` starts a local service that takes the key live_demo."
+        )
+    return Secret(key)
+
+
+def _checked_url(base_url: str | None) -> tuple[str, str, bool]:
+    """Return the base URL without trailing slash, its host with port, and whether it is this machine."""
+    url = (base_url or DEFAULT_BASE_URL).strip().rstrip("/")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ConfigError(f"base_url is no URL: {url!r}. It looks like {DEFAULT_BASE_URL}.") from None
+    if parts.username is not None or parts.password is not None:
+        raise ConfigError("base_url must not hold a user or password; the key is a setting of its own (api_key=).")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or "\\" in url:
+        raise ConfigError(f"base_url {url!r} is not of the form {DEFAULT_BASE_URL}.")
+    is_loopback = _is_loopback(parts.hostname)
+    if parts.scheme == "http" and not is_loopback:
+        raise ConfigError(f"base_url {url!r} would send the key in clear: use https.")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return url, f"{host}:{port}" if port else host, is_loopback
+
+
+def _is_loopback(hostname: str) -> bool:
+    if hostname == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(hostname).is_loopback
+    except ValueError:
+        return False
+
+
+def _default_state_dir() -> str:
+    return platformdirs.user_state_dir("refonte-frames", appauthor=False)

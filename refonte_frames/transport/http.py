@@ -1,0 +1,274 @@
+"""The one door to the network: a call goes out, a bounded reply comes in. The only importer of requests and urllib3.
+
+What `requests` does by default and what we must not do is switched off here: credentials from .netrc, redirects
+that carry the body to another host, answers without an end in time or size, unverified TLS.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import os
+import threading
+import time
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import requests
+import requests.adapters
+import requests.utils
+import urllib3
+import urllib3.connection
+import urllib3.connectionpool
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NewConnectionError,
+    ProxyError,
+    ReadTimeoutError,
+    SSLError,
+)
+
+from refonte_frames.errors import ConfigError, NoReplyError, ReplyError
+from refonte_frames.transport.calls import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from refonte_frames.transport.calls import Call
+    from refonte_frames.transport.redact import Secret
+
+__all__ = ["MAX_REPLY_BYTES", "Transport"]
+
+#: A page of 100 tasks is well below this; a reply above it is taken for an attack or a fault.
+MAX_REPLY_BYTES: Final = 64 * 2**20
+_READ_BYTES: Final = 64 * 2**10
+_CONNECT_SECS: Final = 10.0
+_KEPT_HEADERS: Final = frozenset({"content-type", "content-encoding", "date", "retry-after", "warning", "location"})
+_deadline = threading.local()
+
+
+class _DeadlineReader(io.RawIOBase):
+    """Reads a socket so that *all* reads together end in time: a read timeout alone lets a slow drip go on for ever."""
+
+    def __init__(self, raw: io.RawIOBase, sock: Any, ends_at: float) -> None:
+        self._raw = raw
+        self._sock = sock
+        self._ends_at = ends_at
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._ends_at - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer was not complete in time")
+        self._sock.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _TimedResponse(http.client.HTTPResponse):
+    """An answer whose status line, headers and body are read before the deadline of the thread's request."""
+
+    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        raw = self.fp.detach()
+        self.fp = io.BufferedReader(_DeadlineReader(raw, sock, _deadline.ends_at))
+
+
+class _TimedConnection(urllib3.connection.HTTPConnection):
+    response_class = _TimedResponse
+
+
+class _TimedTLSConnection(urllib3.connection.HTTPSConnection):
+    response_class = _TimedResponse
+
+
+class _Pool(urllib3.connectionpool.HTTPConnectionPool):
+    ConnectionCls = _TimedConnection
+
+
+class _TLSPool(urllib3.connectionpool.HTTPSConnectionPool):
+    ConnectionCls = _TimedTLSConnection
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    """requests' own handling of TLS, CA files and proxies, on connections that know a deadline."""
+
+    _classes: Final = {"http": _Pool, "https": _TLSPool}
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = self._classes
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        manager.pool_classes_by_scheme = self._classes
+        return manager
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """How to reach the service: settled once, since the environment costs a fifth of a request to read."""
+
+    pool: urllib3.connectionpool.HTTPConnectionPool
+    prefix: str
+    headers: Mapping[str, str]
+
+
+class Transport:
+    """Sends calls to one service and reads replies, once each, safely from many threads.
+
+    Parameters
+    ----------
+    base_url : str
+        Checked by the client: scheme, host, path without trailing slash.
+    key : Secret
+        Goes into the Authorization header of requests to this host and nowhere else.
+    timeout_secs : float
+        From the first byte sent to the last byte read of one request.
+    pool_size : int
+        Connections kept open.
+    is_loopback : bool
+        Proxies of the environment are passed by for this machine.
+    """
+
+    def __init__(self, base_url: str, key: Secret, *, timeout_secs: float, pool_size: int, is_loopback: bool) -> None:
+        self._base_url = base_url
+        self._key = key
+        self._timeout_secs = timeout_secs
+        self._adapter = _Adapter(pool_connections=1, pool_maxsize=pool_size, max_retries=0, pool_block=False)
+        self._route = self._find_route({} if is_loopback else requests.utils.get_environ_proxies(base_url))
+
+    def close(self) -> None:
+        """Close the connections; a later call opens new ones."""
+        self._adapter.close()
+
+    def send(self, call: Call) -> Reply:
+        """Send a call once and read its reply whole.
+
+        Returns
+        -------
+        Reply
+            Whatever the status, redirects excepted.
+
+        Raises
+        ------
+        NoReplyError
+            No connection, none kept, or no complete answer in time; ``.was_sent`` says which.
+        ReplyError
+            The answer was a redirect, too large, or wrongly encoded.
+        """
+        _deadline.ends_at = time.monotonic() + self._timeout_secs
+        headers = dict(self._route.headers)
+        headers.update(call.headers)
+        if call.body is not None:
+            headers["Content-Type"] = call.content_type
+        try:
+            answer = self._route.pool.urlopen(
+                call.method,
+                self._route.prefix + call.target,
+                body=call.body,
+                headers=headers,
+                retries=False,
+                redirect=False,
+                timeout=urllib3.Timeout(connect=min(_CONNECT_SECS, self._timeout_secs), read=self._timeout_secs),
+                preload_content=False,
+                decode_content=False,
+            )
+            return self._read(call, cast("urllib3.HTTPResponse", answer))
+        except (HTTPError, OSError, http.client.HTTPException) as error:
+            raise self._no_reply(call, error) from None
+
+    def _read(self, call: Call, answer: urllib3.HTTPResponse) -> Reply:
+        try:
+            kept = {name.lower(): value for name, value in answer.headers.items() if name.lower() in _KEPT_HEADERS}
+            raw = _read_bounded(answer, f"{call.method} {call.path}")
+            body = _decoded(raw, kept.get("content-encoding", ""), f"{call.method} {call.path}")
+        except BaseException:
+            # What is left on the wire belongs to this answer; the connection is of no use to the next one.
+            answer.close()
+            raise
+        answer.release_conn()
+        if 300 <= answer.status < 400:
+            raise ReplyError(
+                f"{call.method} {call.path} was answered with a redirect ({answer.status}). It is not followed, "
+                f"since the key and the data belong to {self._base_url} alone; is the base URL right?"
+            )
+        return Reply(answer.status, kept, body, len(raw))
+
+    def _find_route(self, proxies: dict[str, str]) -> _Route:
+        request = requests.Request("GET", self._base_url + "/").prepare()
+        ca_bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+        try:
+            pool = self._adapter.get_connection_with_tls_context(request, verify=ca_bundle, proxies=proxies)
+            self._adapter.cert_verify(pool, self._base_url, ca_bundle, None)  # type: ignore[no-untyped-call]
+        except (OSError, requests.RequestException) as error:
+            raise ConfigError(
+                f"The way to {self._base_url} cannot be set up: {self._key.erase_from(str(error))}"
+            ) from None
+        headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",
+            "Authorization": self._key.basic_auth,
+            "User-Agent": "refonte-frames",
+        }
+        # Plain http is for loopback alone and passes no proxy, so the target is never an absolute URL.
+        return _Route(cast("Any", pool), urllib3.util.parse_url(self._base_url).path or "", headers)
+
+    def _no_reply(self, call: Call, error: Exception) -> NoReplyError:
+        was_sent = not isinstance(error, NewConnectionError | ConnectTimeoutError | SSLError | ProxyError)
+        if isinstance(error, ReadTimeoutError | TimeoutError):
+            reason = f"no complete answer within {self._timeout_secs:g} s"
+        else:
+            reason = _cause(error)
+        what = f"{call.method} {call.path} got no answer from {self._base_url}: {self._key.erase_from(reason)}."
+        remedy = (
+            " It may have been carried out all the same."
+            if was_sent
+            else " Nothing was sent. Is the service running there, and are base URL, network and proxy right?"
+        )
+        return NoReplyError(what + remedy, was_sent=was_sent)
+
+
+def _cause(error: BaseException) -> str:
+    """Say what failed, from the innermost error that has something to say."""
+    inner = error.__cause__ or error.__context__
+    while inner is not None and not isinstance(error, OSError):
+        error, inner = inner, inner.__cause__ or inner.__context__
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+
+
+def _read_bounded(answer: urllib3.HTTPResponse, where: str) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while part := answer.read(_READ_BYTES, decode_content=False):
+        parts.append(part)
+        size += len(part)
+        if size > MAX_REPLY_BYTES:
+            raise ReplyError(f"{where} was answered with more than {MAX_REPLY_BYTES:,} bytes; ask for smaller pages.")
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _decoded(raw: bytes, coding: str, where: str) -> bytes:
+    """Undo at most one gzip, and stop at the limit: 200 KB can hold 200 MB of zeros."""
+    coding = coding.strip().lower()
+    if coding in ("", "identity") or not raw:
+        return raw
+    if coding not in ("gzip", "x-gzip"):
+        raise ReplyError(f"{where} was answered in the encoding {coding!r}; only gzip was offered.")
+    gzip = zlib.decompressobj(wbits=31)
+    try:
+        body = gzip.decompress(raw, MAX_REPLY_BYTES)
+    except zlib.error as error:
+        raise ReplyError(f"{where} was answered with damaged gzip: {error}.") from None
+    if gzip.unconsumed_tail:
+        raise ReplyError(f"{where} was answered with gzip that unpacks to more than {MAX_REPLY_BYTES:,} bytes.")
+    if not gzip.eof:
+        raise ReplyError(f"{where} was answered with gzip that was cut off.")
+    return body
