@@ -1,0 +1,552 @@
+"""A response becomes annotation rows, one per answer element; every documented form is told apart here. Pure.
+
+Forms and their sources are in contract 5.3 and 5.4. Lists of plain elements, by far the most frequent form, are
+decoded straight into rows; everything else is read key by key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from refonte_frames.export.decode import NO_RAW, Number, number_of, object_of, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = ["Answer", "Element", "Vertex", "flatten"]
+
+_Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+_Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+# An explicit null does not match these types: such an element is read key by key, where null and absent differ.
+_Text = Annotated[str, Meta()]
+
+
+class Vertex(Struct, forbid_unknown_fields=True, gc=False):
+    """A corner, in pixels."""
+
+    x: Number
+    y: Number
+
+
+class Element(
+    Struct,
+    forbid_unknown_fields=True,
+    gc=False,
+    kw_only=True,
+    rename={"annotation_id": "uuid", "geometry": "type", "value": "text"},
+):
+    """An answer element as it stands in a list; attributes are named after the columns they fill."""
+
+    field: ClassVar[str | None] = None
+    extra: ClassVar[str | None] = None
+
+    annotation_id: _Text = None  # type: ignore[assignment]
+    id: _Text = None  # type: ignore[assignment]
+    geometry: _Text = None  # type: ignore[assignment]
+    label: _Text = None  # type: ignore[assignment]
+    value: _Text = None  # type: ignore[assignment]
+    left: Number = None  # type: ignore[assignment]
+    top: Number = None  # type: ignore[assignment]
+    width: Number = None  # type: ignore[assignment]
+    height: Number = None  # type: ignore[assignment]
+    rotation: Number = None  # type: ignore[assignment]
+    x: Number = None  # type: ignore[assignment]
+    y: Number = None  # type: ignore[assignment]
+    vertices: list[Vertex] = None  # type: ignore[assignment]
+    start: _Int64 = None  # type: ignore[assignment]
+    end: _Int64 = None  # type: ignore[assignment]
+    page: _Int32 = None  # type: ignore[assignment]
+    frame: _Int32 = None  # type: ignore[assignment]
+    url: _Text = None  # type: ignore[assignment]
+    attributes: Raw = NO_RAW
+
+
+class _Row(Element, kw_only=True):
+    """An answer element that was read key by key; never decoded into."""
+
+    field: str | None = None  # type: ignore[misc]
+    extra: str | None = None  # type: ignore[misc]
+
+
+class _Listed(Struct, forbid_unknown_fields=True, gc=False):
+    """The most frequent form of a response: a list of plain elements, nothing unusual beside it."""
+
+    annotations: list[Element]
+    links: list[Raw] = []
+    relationships: list[Raw] = []
+    global_attributes: Raw = NO_RAW
+
+
+@dataclass(slots=True)
+class Answer:
+    """What a response came to.
+
+    Attributes
+    ----------
+    rows : list of Element
+        One per answer element, in the order of the reply: annotations, other answers, relationships and links,
+        events, global attributes.
+    error : str or None
+        The response's ``error`` text.
+    is_known : bool
+        False when the response, or a part of it, has a form nobody documented; it gives no rows then.
+    misfits, unknown_keys : list of str
+        Columns whose value did not fit, and keys of elements nobody documented, once per occurrence.
+    """
+
+    rows: list[Element] = field(default_factory=list)
+    error: str | None = None
+    is_known: bool = True
+    misfits: list[str] = field(default_factory=list)
+    unknown_keys: list[str] = field(default_factory=list)
+
+
+#: Types whose ``annotations`` are keyed by the fields that the request defined, whatever these are called.
+_KEYED_TYPES: Final = frozenset({"textcollection", "categorization"})
+
+#: The legacy types leave an element's geometry to the type of the task (contract 5.2, last row).
+_LEGACY_GEOMETRIES: Final = {
+    "annotation": "box",
+    "polygonannotation": "polygon",
+    "lineannotation": "line",
+    "pointannotation": "point",
+    "cuboidannotation": "cuboid",
+}
+#: Documented keys of a response that give no rows of their own.
+_SILENT_KEYS: Final = frozenset({"error", "failed_attachments", "duration", "category_id", "labelMapping"})
+
+#: Documented keys of an element that have no column.
+_DOCUMENTED_EXTRAS: Final = frozenset(
+    "edges points_2d points_3d refs money position dimensions yaw stationary camera_used distance_to_device "
+    "numberOfPoints cuboid_uuid not_in_lidar timestamp source_ref target_ref name from to field_id".split()
+)
+_LAST: Final = {"annotations": 0, "relationships": 2, "links": 2, "events": 3, "global_attributes": 4}
+
+_decode_listed = msgspec.json.Decoder(_Listed).decode
+_decode_rows = msgspec.json.Decoder(list[Raw]).decode
+_decode_vertices = msgspec.json.Decoder(list[Vertex]).decode
+
+
+def flatten(response: Raw, task_type: str | None) -> Answer:
+    """Turn a response into rows.
+
+    Parameters
+    ----------
+    response : msgspec.Raw
+        The service's text of the response.
+    task_type : str or None
+        Type of the task: some forms can only be told apart by it.
+    """
+    if task_type not in _KEYED_TYPES:
+        try:
+            listed = _decode_listed(response)
+        except (msgspec.ValidationError, RecursionError):
+            pass
+        else:
+            if _name_elements(listed.annotations, task_type):
+                return _answer_of(listed)
+    return _Reader(task_type).read(response)
+
+
+def _answer_of(listed: _Listed) -> Answer:
+    rows = listed.annotations
+    answer = Answer(rows)
+    for raw in (*listed.relationships, *listed.links):
+        row = _link(raw)
+        if row is None:
+            answer.is_known = False
+        else:
+            rows.append(row)
+    rows.extend(_global_attributes(listed.global_attributes))
+    return answer
+
+
+def _name_elements(elements: Iterable[Element], task_type: str | None) -> bool:
+    """Fill in ids and geometries that are implied; False when an element needs to be read key by key."""
+    for element in elements:
+        if element.id is not None:
+            if element.annotation_id is not None:
+                return False
+            element.annotation_id = element.id
+        if element.geometry is None:
+            geometry = _implied_geometry(element, task_type)
+            if geometry is None:
+                return False
+            element.geometry = geometry
+    return True
+
+
+def _implied_geometry(element: Element, task_type: str | None) -> str | None:
+    if element.start is not None and element.end is not None:
+        return "span"
+    if task_type in _LEGACY_GEOMETRIES:
+        return _LEGACY_GEOMETRIES[task_type]
+    if element.left is not None:
+        return "box"
+    if element.vertices is not None:
+        return "polygon"
+    return "point" if element.x is not None else None
+
+
+class _Reader:
+    """Reads one response key by key."""
+
+    def __init__(self, task_type: str | None) -> None:
+        self.task_type = task_type
+        self.answer = Answer()
+        self.top: dict[str, Raw] = {}
+
+    def read(self, response: Raw) -> Answer:
+        top = object_of(response)
+        if top is None:
+            # Not documented for a response, but the same list without its envelope is no riddle.
+            top = {"annotations": response} if _kind(response) == "[" else {"": response}
+        self.top = top
+        self.answer.error = _string(top["error"]) if "error" in top else None
+        for key in sorted(top, key=lambda key: _LAST.get(key, 1)):
+            rows = self._part(key, top[key])
+            if rows is None:
+                self.answer.is_known = False
+            else:
+                self.answer.rows.extend(rows)
+        return self.answer
+
+    def _part(self, key: str, raw: Raw) -> list[Element] | None:
+        """Read one key of the response; None when its form is unknown."""
+        kind = _kind(raw)
+        if kind == "n" or key in _SILENT_KEYS:
+            return []
+        reader = _PARTS.get(key)
+        if reader is not None:
+            return reader(self, key, raw)
+        return self._linked(key, raw)
+
+    def _annotations(self, key: str, raw: Raw) -> list[Element] | None:
+        if _kind(raw) == "[":
+            return self._elements(_decode_rows(raw))
+        keys = object_of(raw)
+        if keys is None:
+            return None
+        if self.task_type == "categorization":
+            return self._answers(keys, geometry="category")
+        if self.task_type == "textcollection":
+            return self._answers(keys)
+        if "labeled" in keys or "combined" in keys:
+            return self._segments(keys)
+        if _is_link(keys):
+            return self._linked(key, raw)
+        return self._keyed(keys)
+
+    def _keyed(self, keys: dict[str, Raw]) -> list[Element] | None:
+        """Read an object of elements by uuid, or else of answers by field."""
+        inner = [object_of(value) for value in keys.values()]
+        if not inner or any(value is None or not _looks_like_element(value) for value in inner):
+            return self._answers(keys)
+        rows: list[Element] = []
+        for uuid, value in zip(keys, inner, strict=True):
+            rows.extend(self._element(value or {}, annotation_id=uuid) or ())
+        return rows
+
+    def _elements(
+        self, raws: list[Raw], *, geometry: str | None = None, frame: int | None = None
+    ) -> list[Element] | None:
+        rows: list[Element] = []
+        is_known = True
+        for index, raw in enumerate(raws):
+            keys = object_of(raw)
+            read = None if keys is None else self._element(keys, geometry=geometry, frame=frame, index=index)
+            is_known = is_known and read is not None
+            rows.extend(read or ())
+        if not is_known:
+            self.answer.is_known = False
+        return rows
+
+    def _element(
+        self,
+        keys: dict[str, Raw],
+        *,
+        geometry: str | None = None,
+        frame: int | None = None,
+        annotation_id: str | None = None,
+        index: int = 0,
+    ) -> list[Element] | None:
+        """Read an element; frames of a video that stand in the response itself give a row each."""
+        for nested, nested_geometry in (("annotations", None), ("cuboids", "cuboid")):
+            if nested in keys and "label" not in keys and _kind(keys[nested]) == "[":
+                return self._elements(_decode_rows(keys[nested]), geometry=nested_geometry, frame=index)
+        if "frames" in keys and _kind(keys["frames"]) == "[":
+            return self._frames(keys, annotation_id)
+        row = _Row(frame=frame, annotation_id=annotation_id)  # type: ignore[arg-type]
+        extra = self._fill(row, keys)
+        row.geometry = row.geometry or geometry or _implied_geometry(row, self.task_type) or ""
+        if not row.geometry:
+            row.geometry = None  # type: ignore[assignment]
+            if row.label is None and row.value is None and row.url is None and row.attributes == NO_RAW:
+                return None
+        row.extra = _object_text(extra)
+        return [row]
+
+    def _frames(self, keys: dict[str, Raw], annotation_id: str | None) -> list[Element]:
+        """Read one object of a video playback: its frames repeat what holds for all of them."""
+        shared = {key: raw for key, raw in keys.items() if key not in ("frames", "geometry")}
+        geometry = _string(keys["geometry"]) if "geometry" in keys else None
+        rows: list[Element] = []
+        for raw in _decode_rows(keys["frames"]):
+            frame = dict(object_of(raw) or {})
+            if "key" in frame:
+                frame["frame"] = frame.pop("key")
+            rows.extend(self._element({**shared, **frame}, geometry=geometry, annotation_id=annotation_id) or ())
+        return rows
+
+    def _fill(self, row: _Row, keys: dict[str, Raw]) -> dict[str, str]:
+        """Set the columns that the keys have, and return the text of all others."""
+        extra: dict[str, str] = {}
+        for key, raw in keys.items():
+            if key == "location" and self._place(row, raw, extra):
+                continue
+            column = _COLUMNS.get(key)
+            if column is None or (key == "id" and row.annotation_id is not None):
+                extra[key] = text_of(raw)
+                if column is None and key not in _DOCUMENTED_EXTRAS:
+                    self.answer.unknown_keys.append(key)
+                continue
+            value = raw if key == "attributes" else _READERS[column](raw)
+            if value is None:
+                extra[key] = text_of(raw)
+                if _kind(raw) != "n":
+                    self.answer.misfits.append(column)
+            else:
+                setattr(row, column, value)
+        return extra
+
+    def _place(self, row: _Row, raw: Raw, extra: dict[str, str]) -> bool:
+        """Read where a feature stands in a document (contract 5.4, documenttranscription)."""
+        keys = object_of(raw)
+        if keys is None:
+            return False
+        rest = self._fill(row, {key: value for key, value in keys.items() if key in _COORDINATES})
+        rest |= {key: text_of(value) for key, value in keys.items() if key not in _COORDINATES}
+        if rest:
+            extra["location"] = _object_text(rest) or "{}"
+        return True
+
+    def _segments(self, keys: dict[str, Raw]) -> list[Element] | None:
+        """Read the masks of a segmentation: one row per label and instance."""
+        labeled = object_of(keys["labeled"]) if "labeled" in keys else {}
+        mapping = (object_of(self.top["labelMapping"]) or {}) if "labelMapping" in self.top else {}
+        if labeled is None:
+            return None
+        rows: list[Element] = []
+        for label, raw in labeled.items():
+            urls = _decode_rows(raw) if _kind(raw) == "[" else [raw]
+            looks = _as_list(mapping.get(label, NO_RAW))
+            for index, url in enumerate(urls):
+                look = looks[index] if index < len(looks) else NO_RAW
+                text = _string(url)
+                extra = None if text is not None else _object_text({"url": text_of(url)})
+                rows.append(_Row(geometry="segment", label=label, url=text, attributes=look, extra=extra))  # type: ignore[arg-type]
+        return rows
+
+    def _category(self, key: str, raw: Raw) -> list[Element]:
+        del key
+        ids = _as_list(self.top.get("category_id", NO_RAW))
+        return [
+            _Row(geometry="category", label=_plain(value), value=_plain(ids[index]) if index < len(ids) else None)  # type: ignore[arg-type]
+            for index, value in enumerate(_as_list(raw))
+        ]
+
+    def _taxonomies(self, key: str, raw: Raw) -> list[Element] | None:
+        del key
+        keys = object_of(raw)
+        return None if keys is None else self._answers(keys, geometry="category")
+
+    def _choice(self, key: str, raw: Raw) -> list[Element]:
+        del key
+        return [_Row(geometry="choice", label=_plain(value)) for value in _as_list(raw)]  # type: ignore[arg-type]
+
+    def _fields(self, key: str, raw: Raw) -> list[Element] | None:
+        del key
+        keys = object_of(raw)
+        return None if keys is None else self._answers(keys)
+
+    def _rows(self, key: str, raw: Raw) -> list[Element] | None:
+        del key
+        if _kind(raw) != "[":
+            return None
+        rows: list[Element] = []
+        for index, item in enumerate(_decode_rows(raw)):
+            keys = object_of(item)
+            if keys is None:
+                return None
+            for row in self._answers(keys):
+                value = f',"value":{text_of(row.attributes)}' if row.attributes != NO_RAW else ""
+                row.attributes = Raw(f'{{"row":{index}{value}}}'.encode())
+                rows.append(row)
+        return rows
+
+    def _transcript(self, key: str, raw: Raw) -> list[Element]:
+        return self._answers({key: raw})
+
+    def _links(self, key: str, raw: Raw) -> list[Element] | None:
+        del key
+        if _kind(raw) != "[":
+            return None
+        rows = [_link(item) for item in _decode_rows(raw)]
+        if None in rows:
+            self.answer.is_known = False
+        return [row for row in rows if row is not None]
+
+    def _events(self, key: str, raw: Raw) -> list[Element] | None:
+        if _kind(raw) == "[":
+            return self._elements(_decode_rows(raw), geometry="event")
+        return self._linked(key, raw)
+
+    def _global(self, key: str, raw: Raw) -> list[Element]:
+        del key
+        return _global_attributes(raw)
+
+    def _linked(self, key: str, raw: Raw) -> list[Element] | None:
+        """Read a result that lies elsewhere: only its address is in the response."""
+        keys = object_of(raw)
+        if keys is None or not _is_link(keys):
+            return None
+        extra = {name: text_of(value) for name, value in keys.items() if name != "url"}
+        geometry = "event" if key == "events" else "url"
+        return [_Row(geometry=geometry, field=key, url=_string(keys["url"]), extra=_object_text(extra))]  # type: ignore[arg-type]
+
+    def _answers(self, keys: dict[str, Raw], *, geometry: str = "text") -> list[Element]:
+        return [row for key, raw in keys.items() for row in self._answer(key, raw, geometry, None)]
+
+    def _answer(self, key: str, raw: Raw, geometry: str, extra: str | None) -> list[Element]:
+        """Read what was answered to one field: lists give a row for each value, objects stay text."""
+        kind = _kind(raw)
+        if kind == "[":
+            return [row for item in _decode_rows(raw) for row in self._answer(key, item, geometry, extra)]
+        if kind == "{":
+            keys = object_of(raw) or {}
+            if "response" in keys and ("field_id" in keys or "type" in keys):
+                rest = {name: text_of(value) for name, value in keys.items() if name not in ("response", "field_id")}
+                if "field_id" in keys and _string(keys["field_id"]) != key:
+                    rest["field_id"] = text_of(keys["field_id"])
+                return self._answer(key, keys["response"], geometry, _object_text(rest))
+            return [_Row(geometry=geometry, field=key, attributes=raw, extra=extra)]
+        text = None if kind == "n" else _plain(raw)
+        if geometry == "category":
+            return [_Row(geometry=geometry, field=key, label=text, extra=extra)]  # type: ignore[arg-type]
+        return [_Row(geometry=geometry, field=key, value=text, extra=extra)]  # type: ignore[arg-type]
+
+
+_PARTS: Final[dict[str, Callable[[_Reader, str, Raw], list[Element] | None]]] = {
+    "annotations": _Reader._annotations,  # noqa: SLF001 - a table of the class's own methods
+    "category": _Reader._category,  # noqa: SLF001
+    "taxonomies": _Reader._taxonomies,  # noqa: SLF001
+    "choice": _Reader._choice,  # noqa: SLF001
+    "fields": _Reader._fields,  # noqa: SLF001
+    "rows": _Reader._rows,  # noqa: SLF001
+    "transcript": _Reader._transcript,  # noqa: SLF001
+    "relationships": _Reader._links,  # noqa: SLF001
+    "links": _Reader._links,  # noqa: SLF001
+    "events": _Reader._events,  # noqa: SLF001
+    "global_attributes": _Reader._global,  # noqa: SLF001
+}
+
+
+def _kind(raw: Raw) -> str:
+    """Return the first character of a part, which says what it is; empty for an absent one."""
+    return text_of(raw).lstrip()[:1]
+
+
+def _string(raw: Raw) -> str | None:
+    try:
+        return msgspec.json.decode(raw, type=str)
+    except msgspec.ValidationError:
+        return None
+
+
+def _plain(raw: Raw) -> str:
+    """Return a string's value, or the JSON text of anything else."""
+    text = _string(raw)
+    return text_of(raw) if text is None else text
+
+
+def _as_list(raw: Raw) -> list[Raw]:
+    kind = _kind(raw)
+    if kind in ("", "n"):
+        return []
+    return _decode_rows(raw) if kind == "[" else [raw]
+
+
+def _is_link(keys: dict[str, Raw]) -> bool:
+    return "url" in keys and _string(keys["url"]) is not None
+
+
+def _looks_like_element(keys: dict[str, Raw]) -> bool:
+    return "label" in keys and ("geometry" in keys or "type" in keys or "frames" in keys or "left" in keys)
+
+
+def _object_text(keys: dict[str, str]) -> str | None:
+    """Write an object from the text of its values; None for none."""
+    if not keys:
+        return None
+    return "{" + ",".join(f"{msgspec.json.encode(key).decode()}:{text}" for key, text in keys.items()) + "}"
+
+
+def _link(raw: Raw) -> _Row | None:
+    """Read a relationship or link: its ends, however they are called, stand in the attributes."""
+    keys = object_of(raw)
+    if keys is None:
+        return None
+    names = {"annotation_id": ("uuid", "id"), "label": ("label", "name")}
+    taken = {}
+    for column, spellings in names.items():
+        for key in spellings:
+            if key in keys and column not in taken and (text := _string(keys[key])) is not None:
+                taken[column] = (key, text)
+    used = {key for key, _ in taken.values()}
+    rest = _object_text({key: text_of(value) for key, value in keys.items() if key not in used})
+    values: dict[str, Any] = {column: text for column, (_, text) in taken.items()}
+    return _Row(geometry="link", attributes=Raw(rest.encode()) if rest else NO_RAW, **values)
+
+
+def _global_attributes(raw: Raw) -> list[Element]:
+    """Attributes of the whole image: one row, unless none were given."""
+    if _kind(raw) in ("", "n") or object_of(raw) == {}:
+        return []
+    return [_Row(geometry="category", field="global_attributes", attributes=raw)]
+
+
+def _integer(bits: int) -> Callable[[Raw], int | None]:
+    decoder = msgspec.json.Decoder(Annotated[int, Meta(ge=-(2 ** (bits - 1)), le=2 ** (bits - 1) - 1)])
+
+    def read(raw: Raw) -> int | None:
+        try:
+            return decoder.decode(raw)
+        except msgspec.ValidationError:
+            return None
+
+    return read
+
+
+def _vertices(raw: Raw) -> list[Vertex] | None:
+    try:
+        return _decode_vertices(raw)
+    except (msgspec.ValidationError, RecursionError):
+        return None
+
+
+#: Key of an element -> column.
+_COLUMNS: Final = {column.encode_name: column.name for column in msgspec.structs.fields(Element)} | {
+    "id": "annotation_id"
+}
+_COORDINATES: Final = frozenset("type left top width height rotation vertices x y".split())
+_READERS: Final[dict[str, Callable[[Raw], Any]]] = {
+    **dict.fromkeys(("annotation_id", "geometry", "label", "value", "url"), _string),
+    **dict.fromkeys(("left", "top", "width", "height", "rotation", "x", "y"), number_of),
+    **dict.fromkeys(("start", "end"), _integer(64)),
+    **dict.fromkeys(("page", "frame"), _integer(32)),
+    "vertices": _vertices,
+}
