@@ -1,0 +1,1 @@
+"""One module per kind of object of the service, one short function per documented call; frames in and out."""
