@@ -10,6 +10,8 @@ from typing import Any
 
 _HOMES = {
     "Client": "client",
+    "plan": "upload.submit",
+    "submit": "upload.submit",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605 - a list of the names above

@@ -1,0 +1,262 @@
+"""What becomes of a cell on its way into JSON: exactly what a reader expects, or that row's error. Pure.
+
+Null of any kind leaves the key out; inside lists and objects it becomes null.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import enum
+import math
+import uuid
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["ABSENT", "CellError", "Column", "json_column", "json_value"]
+
+
+class _Absent(enum.Enum):
+    """The value of a cell that holds null."""
+
+    ABSENT = "absent"
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Final = _Absent.ABSENT
+_INT_MAX: Final = 2**64 - 1
+_INT_MIN: Final = -(2**63)
+_DEEPEST: Final = 50
+
+
+class CellError(ValueError):
+    """A value that cannot be sent; `code` is one word for the receipt, `parameter` the field at fault if known."""
+
+    def __init__(self, code: str, message: str, *, parameter: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.parameter = parameter
+
+
+@dataclass(slots=True)
+class Column:
+    """A column ready for JSON.
+
+    Attributes
+    ----------
+    values : list
+        One entry a row: a JSON value, or `ABSENT`.
+    errors : dict of int to CellError
+        Rows whose cell cannot be sent, by position.
+    holds_broken_integers : bool
+        True when integers became floats because of a null, and were made whole again.
+    """
+
+    values: list[Any]
+    errors: dict[int, CellError] = field(default_factory=dict)
+    holds_broken_integers: bool = False
+
+
+def json_column(series: pd.Series[Any]) -> Column:
+    """Convert a column, by its dtype where that decides for all cells, else cell by cell.
+
+    Parameters
+    ----------
+    series : pandas.Series
+        Of any dtype: numpy, nullable, Arrow-backed, categorical or object.
+
+    Returns
+    -------
+    Column
+        As long as the series, in its order.
+
+    Examples
+    --------
+    An integer column with a hole was turned into floats by pandas; it goes out as integers:
+
+    >>> json_column(pd.Series([5, None, 7])).values
+    [5, ABSENT, 7]
+    """
+    dtype = series.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        return _categorical(series)
+    if isinstance(dtype, np.dtype):
+        if dtype.kind in "biu":
+            return Column(series.tolist())
+        if dtype.kind == "f":
+            return _floats(series.to_numpy())
+    if isinstance(dtype, pd.DatetimeTZDtype) or dtype.kind == "M":
+        return _each(list(series), _stamp)
+    return _each(_objects(series), json_value)
+
+
+def _objects(series: pd.Series[Any]) -> list[Any]:
+    if isinstance(series.dtype, pd.ArrowDtype):
+        # pyarrow's own Python values: pandas would turn nested nulls into NaN.
+        return list(series.array.__arrow_array__().to_pylist())
+    return list(series)
+
+
+def _categorical(series: pd.Series[Any]) -> Column:
+    """Convert each category once, then look the cells up."""
+    categories = json_column(pd.Series(series.cat.categories))
+    codes = series.cat.codes.tolist()
+    values = [ABSENT if code < 0 else categories.values[code] for code in codes]
+    errors = {at: categories.errors[code] for at, code in enumerate(codes) if code in categories.errors}
+    return Column(values, errors)
+
+
+def _floats(array: np.ndarray[Any, Any]) -> Column:
+    is_null = np.isnan(array)
+    finite = array[~is_null]
+    if is_null.any() and finite.size and np.isfinite(finite).all() and (finite == np.floor(finite)).all():
+        values = [ABSENT if null else int(value) for value, null in zip(array.tolist(), is_null.tolist(), strict=True)]
+        return Column(values, holds_broken_integers=True)
+    if array.dtype != np.float64:
+        # The shortest text that names the number: 0.1, not 0.10000000149011612.
+        array = array.astype(str).astype(np.float64)
+    column = Column([ABSENT if null else value for value, null in zip(array.tolist(), is_null.tolist(), strict=True)])
+    for at in np.flatnonzero(np.isinf(array)).tolist():
+        column.values[at] = ABSENT
+        column.errors[at] = _infinite()
+    return column
+
+
+def _each(cells: list[Any], convert: Callable[[Any], Any]) -> Column:
+    column = Column([ABSENT] * len(cells))
+    for at, cell in enumerate(cells):
+        try:
+            value = convert(cell)
+        except CellError as error:
+            column.errors[at] = error
+        else:
+            column.values[at] = ABSENT if value is None else value
+    return column
+
+
+def json_value(value: Any, depth: int = 0) -> Any:
+    """Convert one value; None stands for null of any kind.
+
+    Raises
+    ------
+    CellError
+        If JSON cannot hold it exactly.
+
+    Examples
+    --------
+    >>> json_value({"sizes": np.array([1.5, float("nan")]), "id": uuid.UUID(int=1)})
+    {'sizes': [1.5, None], 'id': '00000000-0000-0000-0000-000000000001'}
+    """
+    kind = type(value)
+    if kind is str:
+        return _text(value)
+    if value is None or kind is bool:
+        return value
+    if kind is int:
+        return _integer(value)
+    if kind is float:
+        return _float(value)
+    if depth > _DEEPEST:
+        raise CellError("too_deep", f"it is nested more than {_DEEPEST} levels deep")
+    for types, convert in _CONVERTERS:
+        if isinstance(value, types):
+            return convert(value, depth)
+    if value is pd.NA or value is pd.NaT:
+        return None
+    raise CellError("not_json", f"a {kind.__name__} has no form in JSON; turn it into text or numbers first")
+
+
+def _text(value: str) -> str:
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise CellError("broken_text", "it holds half a surrogate pair, which is no Unicode text") from None
+    return str(value)
+
+
+def _integer(value: int) -> int:
+    if not _INT_MIN <= value <= _INT_MAX:
+        raise CellError("int_too_large", "the integer has more than 64 bits; send it as text")
+    return value
+
+
+def _float(value: float) -> float | None:
+    if math.isnan(value):
+        return None
+    if math.isinf(value):
+        raise _infinite()
+    return value
+
+
+def _infinite() -> CellError:
+    return CellError("infinite", "JSON has no infinity; leave the cell empty or use a finite number")
+
+
+def _stamp(value: Any) -> str | None:
+    """Write a time as ISO 8601 in UTC with all digits it has; naive ones are taken as UTC."""
+    if value is pd.NaT:
+        return None
+    stamp = pd.Timestamp(value)
+    if stamp.tzinfo is not None:
+        stamp = stamp.tz_convert("UTC").tz_localize(None)
+    return stamp.isoformat() + "Z"
+
+
+def _time_span(value: Any, _: int) -> None:
+    if pd.isna(value):
+        return
+    raise CellError("not_json", "a time span has no form in JSON; use .dt.total_seconds()")
+
+
+def _object(value: dict[Any, Any], depth: int) -> dict[str, Any]:
+    for key in value:
+        if not isinstance(key, str):
+            raise CellError("key_not_text", f"the key {key!r} of an object is no text")
+    return {_text(str(key)): json_value(item, depth + 1) for key, item in value.items()}
+
+
+def _array(value: Any, depth: int) -> list[Any]:
+    return [json_value(item, depth + 1) for item in value]
+
+
+def _numpy_scalar(value: np.generic, depth: int) -> Any:
+    if isinstance(value, np.floating) and value.dtype != np.float64:
+        return _float(float(str(value)))
+    if isinstance(value, np.datetime64):
+        return _stamp(pd.Timestamp(value))
+    return json_value(value.item(), depth)
+
+
+# Order matters: datetime is a date, a bool-like Enum is an int, numpy's float64 is a float.
+_CONVERTERS: Final[tuple[tuple[Any, Callable[[Any, int], Any]], ...]] = (
+    (enum.Enum, lambda value, depth: json_value(value.value, depth + 1)),
+    (str, lambda value, _: _text(value)),
+    ((dt.timedelta, np.timedelta64), _time_span),
+    (np.generic, _numpy_scalar),
+    (bool, lambda value, _: bool(value)),
+    (int, lambda value, _: _integer(int(value))),
+    (float, lambda value, _: _float(float(value))),
+    (dt.datetime, lambda value, _: _stamp(value)),
+    ((dt.date, dt.time), lambda value, _: value.isoformat()),
+    (decimal.Decimal, lambda value, _: None if value.is_nan() else _decimal(value)),
+    ((uuid.UUID, PurePath), lambda value, _: str(value)),
+    (dict, _object),
+    ((list, tuple, np.ndarray), _array),
+)
+
+
+def _decimal(value: decimal.Decimal) -> str:
+    """Text, since a JSON number would lose the digits that a Decimal is used for."""
+    if not value.is_finite():
+        raise _infinite()
+    return str(value)

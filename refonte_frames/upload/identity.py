@@ -1,0 +1,140 @@
+"""What makes two rows the same task: canonical JSON, derived ids, row keys and idempotency keys. Pure.
+
+The recipe (version 1, kept in every journal): SHA-256 over the canonical JSON of what is to be labeled, that is the
+body without metadata, tags, priority, callback_url, clear_unique_id_on_error and unique_id, with the type. Canonical
+means: keys sorted, text in Unicode NFC, whole numbers without a fraction (5.0 is 5), URLs without fragment and
+without the parameters that sign them. The first 26 characters of its base32 form (lower case, 130 bits) end the id.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import unicodedata
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["RECIPE_VERSION", "Canon", "auto_unique_id", "body_hash", "idempotency_key", "is_auto_id", "unsigned"]
+
+RECIPE_VERSION: Final = 1
+_NOT_HASHED: Final = frozenset(
+    {"metadata", "tags", "priority", "callback_url", "callback", "clear_unique_id_on_error", "unique_id"}
+)
+#: Parameters that sign a URL (S3, CloudFront, GCS) and so change from day to day while the file stays the same.
+_SIGNING: Final = frozenset({"signature", "expires", "key-pair-id", "awsaccesskeyid", "googleaccessid", "policy"})
+_SIGNING_PREFIXES: Final = ("x-amz-", "x-goog-")
+#: Azure's shared access signatures: only together with `sig`, since the names are too short to be sure alone.
+_SAS: Final = frozenset(
+    {"sv", "ss", "srt", "sp", "se", "st", "spr", "sig", "sr", "sip", "skoid", "sktid", "skt", "ske", "sks", "skv"}
+)
+_DIGEST_CHARS: Final = 26
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+def unsigned(url: str) -> str:
+    """Return a URL without fragment and signing parameters; other text comes back as it is.
+
+    Examples
+    --------
+    >>> unsigned("https://b.example.org/a.jpg?w=9&X-Amz-Signature=abc&X-Amz-Expires=60#top")
+    'https://b.example.org/a.jpg?w=9'
+    """
+    if "://" not in url or ("?" not in url and "#" not in url):
+        return url
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    names = {name.lower() for name, _ in pairs}
+    dropped = _SIGNING | (_SAS if "sig" in names else frozenset())
+    kept = [
+        (name, value)
+        for name, value in pairs
+        if name.lower() not in dropped and not name.lower().startswith(_SIGNING_PREFIXES)
+    ]
+    query = parts.query if len(kept) == len(pairs) else urlencode(kept)
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))
+
+
+def canonical(value: Any) -> Any:
+    """Bring a JSON value into the form in which equal content is equal text."""
+    if isinstance(value, str):
+        text = value if value.isascii() else unicodedata.normalize("NFC", value)
+        return unsigned(text) if "://" in text else text
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    if isinstance(value, dict):
+        return {canonical_key(key): canonical(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [canonical(item) for item in value]
+    return value
+
+
+def canonical_key(key: str) -> str:
+    """Bring an object's key into NFC."""
+    return key if key.isascii() else unicodedata.normalize("NFC", key)
+
+
+class Canon:
+    """Canonical JSON of many bodies that share most of their content.
+
+    Parameters
+    ----------
+    constants : mapping
+        Body fields that are the same for all rows; they are made canonical once.
+    """
+
+    def __init__(self, constants: Mapping[str, Any]) -> None:
+        self._constants = {
+            name: self._pair(name, value) for name, value in constants.items() if name not in _NOT_HASHED
+        }
+
+    def digest(self, task_type: str, fields: Mapping[str, Any]) -> bytes:
+        """Hash what is to be labeled: the constants, overlaid with this row's `fields`."""
+        pairs = dict(self._constants)
+        for name, value in fields.items():
+            if name not in _NOT_HASHED:
+                pairs[name] = self._pair(name, value)
+        pairs["type"] = self._pair("type", task_type)
+        return hashlib.sha256(b"{" + b",".join(pairs[name] for name in sorted(pairs)) + b"}").digest()
+
+    @staticmethod
+    def _pair(name: str, value: Any) -> bytes:
+        return _encode(canonical_key(name)) + b":" + _encode(canonical(value))
+
+
+def auto_unique_id(digest: bytes, *, task_type: str, project: str | None, batch: str | None) -> str:
+    """Make the id of a row from the hash of its content, prefixed, since ids are global to the account.
+
+    Examples
+    --------
+    >>> auto_unique_id(b"0" * 32, task_type="categorization", project="shop", batch=None)
+    'shop/categorization/gaydambqgaydambqgaydambqga'
+    """
+    tail = base64.b32encode(digest).decode().lower()[:_DIGEST_CHARS]
+    return f"{project or batch or '-'}/{task_type}/{tail}"
+
+
+def is_auto_id(unique_id: str, task_type: str) -> bool:
+    """Whether an id looks like one made by `auto_unique_id` for this type."""
+    head, _, tail = unique_id.rpartition("/")
+    tail = tail.partition("#")[0]
+    is_digest = len(tail) == _DIGEST_CHARS and not set(tail) - set("abcdefghijklmnopqrstuvwxyz234567")
+    return is_digest and head.endswith("/" + task_type)
+
+
+def body_hash(task_type: str, body: bytes) -> bytes:
+    """Hash what is sent; tells whether a row changed since then."""
+    return hashlib.sha256(task_type.encode() + b"\0" + body).digest()[:16]
+
+
+def idempotency_key(run_id: str, row_key: str, sent_hash: bytes, generation: int) -> str:
+    """Derive the Idempotency-Key: the same after a crash, another for another body or generation."""
+    parts = (run_id.encode(), row_key.encode(), sent_hash, str(generation).encode())
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:40]

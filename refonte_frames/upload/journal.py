@@ -1,0 +1,244 @@
+"""The journal of a submission: what was intended and what came of it, kept through any crash. SQLite lives here.
+
+Format, version 1: `meta(key, value)` holds `run_id`, `host`, `key_fingerprint` and `recipe`; `rows` has one line a
+task, found by `row_key`, its unique_id (or the hash of its body and an occurrence number where it has none). An
+intent (`sending`) is committed before the request goes out, the outcome after. No key and no payload is in it.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, Self
+
+from refonte_frames.errors import JournalError
+from refonte_frames.upload.identity import RECIPE_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+__all__ = ["Entry", "Journal", "State"]
+
+State = Literal["sending", "created", "existing", "failed", "unknown"]
+
+_VERSION: Final = 1
+#: "RfJ1": tells our file from any other SQLite database.
+_APPLICATION_ID: Final = 0x52664A31
+_SCHEMA: Final = """
+CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE rows(
+  row_key TEXT PRIMARY KEY, state TEXT NOT NULL, generation INTEGER NOT NULL, sent_hash BLOB NOT NULL,
+  first_sent_at REAL NOT NULL, maybe_sent INTEGER NOT NULL, task_id TEXT, task_status TEXT,
+  error_code TEXT, error_message TEXT, tries INTEGER NOT NULL) WITHOUT ROWID;
+"""
+_COLUMNS: Final = (
+    "row_key, state, generation, sent_hash, first_sent_at, maybe_sent, task_id, task_status, "
+    "error_code, error_message, tries"
+)
+_INSERT: Final = f"INSERT OR REPLACE INTO rows({_COLUMNS}) VALUES ({','.join('?' * 11)})"  # noqa: S608 - constants
+_KEYS_A_QUERY: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the journal knows of one task.
+
+    Attributes
+    ----------
+    row_key : str
+        Finds the row again in a later run.
+    state : {"sending", "created", "existing", "failed", "unknown"}
+        `sending`: the request may have gone out, no outcome is known.
+    generation : int
+        Counts the idempotency keys that were used up.
+    sent_hash : bytes
+        Of what was sent under this key.
+    first_sent_at : float
+        Unix time of the first intent of this generation.
+    maybe_sent : bool
+        Whether some sending, in this generation or an earlier one, may have been carried out unseen.
+    tries : int
+        Sendings so far.
+    """
+
+    row_key: str
+    state: State
+    generation: int
+    sent_hash: bytes
+    first_sent_at: float
+    maybe_sent: bool = False
+    task_id: str | None = None
+    task_status: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    tries: int = 0
+
+    @property
+    def has_task(self) -> bool:
+        """Whether the row's task is known."""
+        return self.state in ("created", "existing")
+
+
+class Journal:
+    """An open journal; used by one thread, safe beside other processes that use the same file.
+
+    Parameters
+    ----------
+    path : path
+        Made with mode 0600, in a folder of mode 0700, if it is not there.
+    host, key_fingerprint : str
+        Whose journal it is; another account's is refused.
+
+    Raises
+    ------
+    JournalError
+        It is no journal, of a newer version, or of another account or host.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, host: str, key_fingerprint: str) -> None:
+        self.path = Path(path)
+        self._make_file()
+        try:
+            self._db = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            with self._transaction():
+                self._prepare(host, key_fingerprint)
+        except sqlite3.Error as error:
+            raise self._error("cannot be opened", error) from None
+        self.run_id = self._meta()["run_id"]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def known(self, row_keys: Sequence[str]) -> dict[str, Entry]:
+        """Look rows up; those without an entry are left out."""
+        found: dict[str, Entry] = {}
+        for start in range(0, len(row_keys), _KEYS_A_QUERY):
+            some = row_keys[start : start + _KEYS_A_QUERY]
+            marks = ",".join("?" * len(some))
+            query = f"SELECT {_COLUMNS} FROM rows WHERE row_key IN ({marks})"  # noqa: S608 - constants and question marks
+            found |= {entry.row_key: entry for entry in map(_entry, self._db.execute(query, some))}
+        return found
+
+    def write(self, entries: Iterable[Entry]) -> None:
+        """Commit intents and outcomes, all or none.
+
+        Raises
+        ------
+        JournalError
+            If the disk is full or the file is damaged; nothing of this call is then kept.
+        """
+        lines = [
+            (
+                entry.row_key,
+                entry.state,
+                entry.generation,
+                entry.sent_hash,
+                entry.first_sent_at,
+                entry.maybe_sent,
+                entry.task_id,
+                entry.task_status,
+                entry.error_code,
+                entry.error_message,
+                entry.tries,
+            )
+            for entry in entries
+        ]
+        if not lines:
+            return
+        try:
+            with self._transaction():
+                self._db.executemany(_INSERT, lines)
+        except sqlite3.Error as error:
+            raise self._error("cannot be written", error) from None
+
+    def counts(self) -> dict[str, int]:
+        """Count the entries by state."""
+        return dict(self._db.execute("SELECT state, count(*) FROM rows GROUP BY state"))
+
+    def some_task_id(self) -> str | None:
+        """Return the id of a task that this journal saw created, to ask the service whether it knows it."""
+        query = "SELECT task_id FROM rows WHERE state IN ('created', 'existing') AND task_id IS NOT NULL LIMIT 1"
+        line = self._db.execute(query).fetchone()
+        return str(line[0]) if line else None
+
+    def _make_file(self) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+        except OSError as error:
+            raise JournalError(f"The journal {self.path} cannot be made: {error.strerror}. Pass journal=…") from None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def _prepare(self, host: str, key_fingerprint: str) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        application = self._db.execute("PRAGMA application_id").fetchone()[0]
+        tables = {line[0] for line in self._db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
+        if not tables and version == 0:
+            self._create(host, key_fingerprint)
+            return
+        if application != _APPLICATION_ID:
+            raise JournalError(f"{self.path} is a database, but no journal of ours. Name another file: journal=…")
+        if version > _VERSION:
+            raise JournalError(
+                f"The journal {self.path} was written by a newer refonte-frames (format {version}, this one reads "
+                f"{_VERSION}). Upgrade, and nothing of it is lost."
+            )
+        meta = self._meta()
+        if (meta["host"], meta["key_fingerprint"]) != (host, key_fingerprint):
+            whose = f"the service at {meta['host']}" if meta["host"] != host else "another key of this service"
+            raise JournalError(
+                f"The journal {self.path} belongs to {whose}: continuing it here would mix two accounts up. "
+                "Use the key and base URL it began with, or another file: journal=…"
+            )
+
+    def _create(self, host: str, key_fingerprint: str) -> None:
+        for statement in _SCHEMA.split(";"):
+            self._db.execute(statement)
+        meta: Mapping[str, str] = {
+            "run_id": uuid.uuid4().hex,
+            "host": host,
+            "key_fingerprint": key_fingerprint,
+            "recipe": str(RECIPE_VERSION),
+            "created_at": str(time.time()),
+        }
+        self._db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+        self._db.execute(f"PRAGMA application_id={_APPLICATION_ID}")
+        self._db.execute(f"PRAGMA user_version={_VERSION}")
+
+    def _meta(self) -> dict[str, str]:
+        return dict(self._db.execute("SELECT key, value FROM meta"))
+
+    def _error(self, what: str, error: sqlite3.Error) -> JournalError:
+        return JournalError(
+            f"The journal {self.path} {what}: {error}. Rows already sent are safe: run the same call again "
+            "once there is room and the file is whole, and each row ends exactly once."
+        )
+
+
+def _entry(line: tuple[object, ...]) -> Entry:
+    row_key, state, generation, sent_hash, first_sent_at, maybe_sent, *rest = line
+    return Entry(row_key, state, generation, sent_hash, first_sent_at, bool(maybe_sent), *rest)  # type: ignore[arg-type]

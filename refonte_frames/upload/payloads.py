@@ -1,0 +1,317 @@
+"""From rows to request bodies: the mapped cells of each row, checked, as the JSON that is sent. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pandas as pd
+
+from refonte_frames.errors import InputError
+from refonte_frames.upload.cells import ABSENT, CellError, Column, json_column
+from refonte_frames.upload.checks import check_fields, tidy_field
+from refonte_frames.upload.identity import Canon, auto_unique_id, body_hash, is_auto_id
+from refonte_frames.upload.task_types import checked_type, missing_parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from refonte_frames.upload.mapping import RowMapping
+
+__all__ = ["Payload", "PayloadBuilder"]
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(slots=True)
+class Payload:
+    """One task to be.
+
+    Attributes
+    ----------
+    positions : tuple of int
+        Rows of the frame that this task stands for.
+    type : str
+        Task type; empty when the row names none that exists.
+    body : bytes
+        The request body without unique_id.
+    base_id : str or None
+        The id, before repeats are told apart; None when the task gets none.
+    sent_hash : bytes
+        Of type and body.
+    error : CellError or None
+        Why it cannot be sent.
+    """
+
+    positions: tuple[int, ...]
+    type: str
+    body: bytes
+    base_id: str | None
+    sent_hash: bytes
+    error: CellError | None = None
+
+
+@dataclass(slots=True)
+class _Row:
+    """The mapped cells of one row, or of a group's rows once they are joined."""
+
+    positions: tuple[int, ...]
+    type: str
+    fields: dict[str, Any]
+    own_id: Any
+    error: CellError | None
+
+
+class PayloadBuilder:
+    """Makes the payloads of a frame, a chunk at a time, always the same for the same rows.
+
+    Parameters
+    ----------
+    mapping : RowMapping
+        What feeds what.
+    inherited : collection of str
+        Parameters that the project fills in, and that a row therefore may lack.
+    """
+
+    def __init__(self, mapping: RowMapping, inherited: Collection[str] = ()) -> None:
+        self._mapping = mapping
+        self._inherited = frozenset(inherited)
+        self._canon = Canon(mapping.constants)
+        self._tops = sorted({target.partition(".")[0] for target in mapping.targets if "." in target})
+        self._feeds = {target.partition(".")[0]: column for target, column in mapping.targets.items()}
+        self._encoded = {name: _pair(name, value) for name, value in mapping.constants.items()}
+        self._check_constants()
+
+    def chunks(self, frame: pd.DataFrame, chunk_rows: int) -> Iterator[Sequence[int]]:
+        """Cut the rows into chunks of about `chunk_rows` positions; a group is never cut."""
+        if self._mapping.group_by is None:
+            for start in range(0, len(frame), chunk_rows):
+                yield range(start, min(start + chunk_rows, len(frame)))
+            return
+        chunk: list[int] = []
+        for positions in _groups(frame[self._mapping.group_by]):
+            if chunk and len(chunk) + len(positions) > chunk_rows:
+                yield chunk
+                chunk = []
+            chunk += positions
+        if chunk:
+            yield chunk
+
+    def build(self, frame: pd.DataFrame, positions: Sequence[int]) -> list[Payload]:
+        """Make the payloads of these rows: one for each, or one for each group.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame
+            The whole frame.
+        positions : sequence of int
+            A chunk from `chunks`.
+        """
+        part = (
+            frame.iloc[positions.start : positions.stop]
+            if isinstance(positions, range)
+            else frame.iloc[list(positions)]
+        )
+        rows = self._rows(part, positions)
+        if self._mapping.group_by is not None:
+            rows = self._join_groups(rows, part[self._mapping.group_by])
+        return [self._payload(row) for row in rows]
+
+    def _check_constants(self) -> None:
+        """Refuse at once what would fail every row."""
+        mapping = self._mapping
+        constants = {name: tidy_field(name, value) for name, value in mapping.constants.items()}
+        try:
+            check_fields({name: value for name, value in constants.items() if name not in mapping.targets})
+        except CellError as error:
+            raise InputError(f"params cannot be sent: {error}.") from None
+        for top in self._tops:
+            if not isinstance(constants.get(top, {}), dict):
+                raise InputError(f"A column reaches into {top!r}, but params[{top!r}] is no object.")
+        if mapping.type is None:
+            return
+        fed = {target.partition(".")[0] for target in mapping.targets}
+        if mapping.group_by is not None and "attachment" in fed:
+            fed.add("attachments")
+        missing = missing_parameters(mapping.type, constants, self._inherited | fed)
+        if missing:
+            raise InputError(
+                f"A task of type {mapping.type!r} needs {', '.join(missing)}: map a column to it "
+                "(columns={parameter: column}) or give it once for all rows (params={parameter: value})."
+            )
+
+    def _rows(self, part: pd.DataFrame, positions: Sequence[int]) -> list[_Row]:
+        mapping = self._mapping
+        rows = [_Row((at,), mapping.type or "", {}, None, None) for at in positions]
+        for target, column in mapping.targets.items():
+            _fill(rows, json_column(part[column]), target, column, self._base(target))
+        if mapping.metadata:
+            self._fill_metadata(rows, part)
+        if mapping.type_column is not None:
+            _fill_type(rows, json_column(part[mapping.type_column]), mapping.type_column)
+        if mapping.unique_id is not None:
+            self._fill_ids(rows, json_column(part[mapping.unique_id]))
+        return rows
+
+    def _base(self, target: str) -> Any:
+        return self._mapping.constants.get(target.partition(".")[0], {}) if "." in target else None
+
+    def _fill_metadata(self, rows: list[_Row], part: pd.DataFrame) -> None:
+        constant = self._mapping.constants.get("metadata", {})
+        for row in rows:
+            row.fields["metadata"] = dict(constant)
+        for key, column in self._mapping.metadata.items():
+            converted = json_column(part[column])
+            for row, value in zip(rows, converted.values, strict=True):
+                if value is not ABSENT:
+                    row.fields["metadata"][key] = value
+            _note_errors(rows, converted, f"metadata.{key}", column)
+
+    def _fill_ids(self, rows: list[_Row], converted: Column) -> None:
+        mapping = self._mapping
+        for row, value in zip(rows, converted.values, strict=True):
+            if mapping.is_receipt and isinstance(value, str) and is_auto_id(value, row.type):
+                continue
+            try:
+                row.own_id = _own_id(value, mapping, has_broken_integers=converted.holds_broken_integers)
+            except CellError as error:
+                row.error = row.error or error
+        _note_errors(rows, converted, "unique_id", mapping.unique_id)
+
+    def _join_groups(self, rows: list[_Row], keys: pd.Series[Any]) -> list[_Row]:
+        joined = []
+        for members in _groups(keys):
+            group = [rows[at] for at in members]
+            if pd.isna(keys.iloc[members[0]]):
+                error = CellError("null_group", f"the row has no value in {keys.name!r}, the column to group by")
+                joined += [_Row(row.positions, row.type, row.fields, row.own_id, row.error or error) for row in group]
+            else:
+                joined.append(_joined(group))
+        return joined
+
+    def _payload(self, row: _Row) -> Payload:
+        mapping = self._mapping
+        if row.error is None:
+            row.error = self._fault(row)
+        fields = row.fields
+        pairs = [self._encoded[name] for name in self._encoded if name not in fields]
+        pairs += [_pair(name, value) for name, value in fields.items()]
+        body = b"{" + b",".join(pairs) + b"}"
+        unique_id = row.own_id
+        if unique_id is None and mapping.makes_ids and row.error is None:
+            unique_id = auto_unique_id(
+                self._canon.digest(row.type, fields),
+                task_type=row.type,
+                project=fields.get("project", mapping.constants.get("project")),
+                batch=fields.get("batch", mapping.constants.get("batch")),
+            )
+        return Payload(row.positions, row.type, body, unique_id, body_hash(row.type, body), row.error)
+
+    def _fault(self, row: _Row) -> CellError | None:
+        body = {**self._mapping.constants, **row.fields}
+        try:
+            check_fields(body)
+        except CellError as error:
+            column = self._feeds.get(error.parameter)
+            return error if column is None else CellError(error.code, f"column {column!r}: {error}")
+        missing = missing_parameters(row.type, body, self._inherited)
+        if missing:
+            fed = [self._feeds[name] for name in missing[0].split(" or ") if name in self._feeds]
+            empty = f"; the cell in {fed[0]!r} is empty" if fed else ""
+            return CellError("missing_parameter", f"a task of type {row.type!r} needs {', '.join(missing)}{empty}")
+        return None
+
+
+def _pair(name: str, value: Any) -> bytes:
+    return _encode(name) + b":" + _encode(tidy_field(name, value))
+
+
+def _fill(rows: list[_Row], converted: Column, target: str, column: Any, base: Any) -> None:
+    top, _, rest = target.partition(".")
+    for row, value in zip(rows, converted.values, strict=True):
+        if value is ABSENT:
+            continue
+        if rest:
+            row.fields[top] = _with(row.fields.get(top, base), rest.split("."), value)
+        else:
+            row.fields[top] = tidy_field(top, value)
+    _note_errors(rows, converted, target, column)
+
+
+def _with(base: Any, path: list[str], value: Any) -> dict[str, Any]:
+    """Return a copy of the object `base` in which `path` leads to `value`."""
+    copy = dict(base) if isinstance(base, dict) else {}
+    copy[path[0]] = _with(copy.get(path[0]), path[1:], value) if path[1:] else value
+    return copy
+
+
+def _note_errors(rows: list[_Row], converted: Column, target: str, column: Any) -> None:
+    for at, error in converted.errors.items():
+        where = f"column {column!r} ({target}): " if column != target else f"column {column!r}: "
+        rows[at].error = rows[at].error or CellError(error.code, where + str(error))
+
+
+def _fill_type(rows: list[_Row], converted: Column, column: Any) -> None:
+    for row, value in zip(rows, converted.values, strict=True):
+        try:
+            row.type = checked_type(None if value is ABSENT else value)
+        except InputError as error:
+            row.error = row.error or CellError("unknown_type", f"column {column!r}: {error}".rstrip("."))
+
+
+def _own_id(value: Any, mapping: RowMapping, *, has_broken_integers: bool) -> str | None:
+    """Turn a cell into the caller's own id.
+
+    Raises
+    ------
+    CellError
+        It is empty, or no text or integer that would read the same tomorrow.
+    """
+    column = mapping.unique_id
+    if value is ABSENT:
+        if mapping.makes_ids:
+            return None
+        raise CellError("null_unique_id", f"the row has no value in {column!r}, the column of unique_id")
+    if has_broken_integers:
+        raise CellError(
+            "id_was_float",
+            f"the ids in {column!r} became floats because of empty cells; "
+            f"read the column as text, or use frame[{column!r}].astype('Int64')",
+        )
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, str) and value:
+        return value
+    raise CellError("bad_unique_id", f"unique_id is a text that is not empty, or an integer, not {value!r}")
+
+
+def _groups(keys: pd.Series[Any]) -> list[list[int]]:
+    """List the positions of each key, keys in the order in which they first appear; rows without key together."""
+    codes, _ = pd.factorize(keys, use_na_sentinel=True)
+    groups: dict[int, list[int]] = {}
+    for at, code in enumerate(codes.tolist()):
+        groups.setdefault(code, []).append(at)
+    return list(groups.values())
+
+
+def _joined(group: list[_Row]) -> _Row:
+    """Join the rows of a group into one task whose attachments are the rows' own, in row order."""
+    first = group[0]
+    positions = tuple(at for row in group for at in row.positions)
+    error = next((row.error for row in group if row.error is not None), None)
+    attachments: list[Any] = []
+    for row in group:
+        items = [row.fields.pop(name) for name in ("attachment", "attachments") if name in row.fields]
+        for item in items:
+            attachments += item if isinstance(item, list) else [item]
+        if not items and error is None:
+            error = CellError("missing_parameter", "a row of the group has no attachment")
+    for row in group[1:]:
+        names = [name for name in {**first.fields, **row.fields} if first.fields.get(name) != row.fields.get(name)]
+        if (row.type, row.own_id) != (first.type, first.own_id):
+            names.append("type" if row.type != first.type else "unique_id")
+        if names and error is None:
+            error = CellError("group_conflict", f"{names[0]!r} differs between the rows of the group")
+    fields = {"attachments": attachments, **first.fields}
+    return _Row(positions, first.type, fields, first.own_id, error)

@@ -1,0 +1,204 @@
+"""What is to be done with each task: told apart, held against the journal, decided. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from refonte_frames.api import IDEMPOTENCY_LIFE_SECS
+from refonte_frames.errors import InputError
+from refonte_frames.upload.cells import CellError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from refonte_frames.upload.journal import Entry
+    from refonte_frames.upload.mapping import Duplicates
+    from refonte_frames.upload.payloads import Payload
+
+__all__ = ["SENDING_ACTIONS", "Decision", "Task", "decide", "tell_apart"]
+
+#: A sending older than this is not repeated under its key: the service forgets keys after 24 hours, by its clock.
+_KEY_TRUST_SECS: Final = IDEMPOTENCY_LIFE_SECS - 3600
+
+#: Actions that need the service.
+SENDING_ACTIONS: Final = ("create", "repeat", "settle", "recheck")
+
+Action = Literal["create", "repeat", "settle", "have", "recheck", "unknown", "invalid"]
+
+
+@dataclass(slots=True)
+class Task:
+    """One task to be, without its body (which is made again when it is sent).
+
+    Attributes
+    ----------
+    positions : tuple of int
+        Rows of the frame that it stands for; more than one in a group, or where equal rows share a task.
+    row_key : str
+        Finds it in the journal.
+    """
+
+    positions: tuple[int, ...]
+    type: str
+    unique_id: str | None
+    row_key: str
+    sent_hash: bytes
+    n_bytes: int
+    error: CellError | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do with a task.
+
+    Attributes
+    ----------
+    action : str
+        ``create``: send it under a new key. ``repeat``: send it again under the key it was sent with.
+        ``settle``: find out what became of an earlier sending first. ``have``: the journal knows its task.
+        ``recheck``: the same, but its task's status decides. ``unknown``: nobody can say, and sending could
+        double it. ``invalid``: it cannot be sent.
+    generation : int
+        Which key to use.
+    changed : bool
+        The row has a task, and differs from what was sent.
+    """
+
+    action: Action
+    generation: int = 0
+    changed: bool = False
+    entry: Entry | None = None
+
+
+def tell_apart(payloads: Iterable[Payload], duplicates: Duplicates, *, has_own_ids: bool) -> list[Task]:
+    """Give each payload its final id, and join or number those that are equal.
+
+    Parameters
+    ----------
+    payloads : iterable of Payload
+        In row order; consumed once.
+    duplicates : {"error", "share", "each"}
+        What to do with equal ids.
+    has_own_ids : bool
+        Whether ids are the caller's own: equal ids on different bodies are then always an error.
+
+    Raises
+    ------
+    InputError
+        Equal ids under ``"error"``, with the rows of the first few.
+    """
+    tasks: list[Task] = []
+    by_id: dict[str, list[Task]] = {}
+    unnamed: Counter[str] = Counter()
+    for payload in payloads:
+        task = Task(
+            payload.positions,
+            payload.type,
+            payload.base_id,
+            payload.base_id or "",
+            payload.sent_hash,
+            len(payload.body),
+            payload.error,
+        )
+        tasks.append(task)
+        if task.error is not None:
+            continue
+        if task.unique_id is None:
+            digest = task.sent_hash.hex()
+            unnamed[digest] += 1
+            task.row_key = f"body:{digest}#{unnamed[digest]}"
+        else:
+            by_id.setdefault(task.unique_id, []).append(task)
+    repeated = {unique_id: same for unique_id, same in by_id.items() if len(same) > 1}
+    if has_own_ids:
+        repeated = {unique_id: same for unique_id, same in repeated.items() if not _are_in_conflict(unique_id, same)}
+    if not repeated:
+        return tasks
+    if duplicates == "error":
+        raise InputError(_say_repeated(repeated))
+    if duplicates == "share":
+        return _shared(tasks, repeated)
+    _number(repeated)
+    return tasks
+
+
+def decide(
+    tasks: Sequence[Task], known: Mapping[str, Entry], *, now: float, resubmit: Sequence[str] = ()
+) -> list[Decision]:
+    """Hold the tasks against the journal.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        From `tell_apart`.
+    known : mapping of str to Entry
+        The journal's entries by row key.
+    now : float
+        Unix time.
+    resubmit : sequence of str
+        Statuses whose tasks are to be made anew; their rows' tasks are looked at again.
+    """
+    return [_decide(task, known.get(task.row_key), now, resubmit) for task in tasks]
+
+
+def _decide(task: Task, entry: Entry | None, now: float, resubmit: Sequence[str]) -> Decision:
+    if task.error is not None:
+        return Decision("invalid")
+    if entry is None:
+        return Decision("create")
+    is_changed = entry.sent_hash != task.sent_hash
+    if entry.has_task:
+        action: Action = "recheck" if resubmit else "have"
+        return Decision(action, entry.generation, changed=is_changed, entry=entry)
+    if entry.state == "failed":
+        # The refusal may be saved under the old key, and would be replayed for a day.
+        return Decision("create", entry.generation + 1, entry=entry)
+    is_fresh = now - entry.first_sent_at < _KEY_TRUST_SECS
+    if task.unique_id is None:
+        return Decision("repeat" if is_fresh else "unknown", entry.generation, entry=entry)
+    if is_fresh and not is_changed:
+        return Decision("repeat", entry.generation, entry=entry)
+    return Decision("settle", entry.generation, changed=is_changed, entry=entry)
+
+
+def _are_in_conflict(unique_id: str, same: Sequence[Task]) -> bool:
+    """Fail all tasks of an id that names different content: nobody can say which one is meant."""
+    if len({task.sent_hash for task in same}) == 1:
+        return False
+    rows = ", ".join(str(task.positions[0]) for task in same[:5])
+    for task in same:
+        task.error = CellError(
+            "duplicate_unique_id",
+            f"the id {unique_id!r} stands in {len(same)} rows with different content (rows {rows})",
+        )
+    return True
+
+
+def _say_repeated(repeated: Mapping[str, Sequence[Task]]) -> str:
+    shown = [
+        f"{unique_id!r} in rows {', '.join(str(task.positions[0]) for task in same[:4])}"
+        for unique_id, same in list(repeated.items())[:3]
+    ]
+    more = f", and {len(repeated) - 3} more" if len(repeated) > 3 else ""
+    count = f"{len(repeated)} ids occur" if len(repeated) > 1 else "One id occurs"
+    return (
+        f"{count} more than once in the frame ({'; '.join(shown)}{more}; counted from 0). Nothing was sent. "
+        "duplicates='share' makes one task for equal rows, duplicates='each' one task for each."
+    )
+
+
+def _shared(tasks: Sequence[Task], repeated: Mapping[str, Sequence[Task]]) -> list[Task]:
+    """Let the first task of an id stand for the rows of all; the others leave the list."""
+    gone: set[int] = set()
+    for same in repeated.values():
+        same[0].positions = tuple(at for task in same for at in task.positions)
+        gone |= {id(task) for task in same[1:]}
+    return [task for task in tasks if id(task) not in gone]
+
+
+def _number(repeated: Mapping[str, Sequence[Task]]) -> None:
+    for unique_id, same in repeated.items():
+        for count, task in enumerate(same[1:], start=2):
+            task.unique_id = task.row_key = f"{unique_id}#{count}"

@@ -1,0 +1,461 @@
+"""`submit` and `plan`: a frame goes in, every row comes back with what became of it; the order of steps stands here."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+from urllib.parse import quote
+
+import msgspec
+
+from refonte_frames import progress as bars
+from refonte_frames.client import Client, resolve_client
+from refonte_frames.errors import InputError, JournalError, NotFound, RefonteError, RowErrors, SubmitInterrupted
+from refonte_frames.transport.calls import Call
+from refonte_frames.upload.frames import as_pandas
+from refonte_frames.upload.journal import Journal
+from refonte_frames.upload.mapping import Duplicates, MappingRequest, RowMapping, resolve_mapping
+from refonte_frames.upload.payloads import PayloadBuilder
+from refonte_frames.upload.plan import SENDING_ACTIONS, Decision, Task, decide, tell_apart
+from refonte_frames.upload.preflight import inherited_parameters
+from refonte_frames.upload.receipts import count_outcomes, plan_frame, receipt_of
+from refonte_frames.upload.run import Run, Work
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Hashable, Iterator, Mapping, Sequence
+
+    import pandas as pd
+
+__all__ = ["plan", "submit"]
+
+OnError = Literal["collect", "raise"]
+_RESUBMITTABLE: Final = ("canceled", "error")
+_encode = msgspec.json.encode
+
+
+def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
+    frame: Any,
+    *,
+    type: str | None = None,
+    project: str | None = None,
+    batch: str | None = None,
+    columns: Mapping[str, Hashable] | None = None,
+    metadata: Sequence[Hashable] | Mapping[str, Hashable] | str | None = None,
+    params: Mapping[str, Any] | None = None,
+    unique_id: Hashable | None = "auto",
+    duplicates: Duplicates = "error",
+    group_by: Hashable | None = None,
+    journal: str | os.PathLike[str] | None = None,
+    chunk_rows: int = 10_000,
+    limit: int | None = None,
+    on_error: OnError = "collect",
+    resubmit: Sequence[str] = (),
+    clear_unique_id_on_error: bool = False,
+    progress: bool = True,
+    client: Client | None = None,
+) -> pd.DataFrame:
+    """Make one labeling task of every row, exactly once, and return the rows with what became of each.
+
+    Stop it at any moment, by Ctrl-C, a crash or a power cut, and run the same line again: it goes on where it was.
+    The journal remembers what was sent; ids derived from the content and the service's own guards settle the rest.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame, polars.DataFrame, pyarrow.Table, or anything with ``__arrow_c_stream__``
+        One row an attachment. It is not changed.
+    type : str, optional
+        A documented task type, such as ``"imageannotation"``. Default: the column ``type`` says it row by row.
+    project, batch : str, optional
+        Where the tasks belong. Both are looked at before the first row is sent.
+    columns : dict of str to column, optional
+        Parameter to column. Dots reach into parameters (``"geometries.box.min_height"``), ``metadata.<key>`` into
+        metadata. Default: columns that are named like parameters of the type feed them; nothing else is sent.
+    metadata : list of columns, dict of str to column, or "rest", optional
+        Columns that become metadata, under their own names, under the dict's keys, or all that are not used otherwise.
+    params : dict, optional
+        Parameters that are the same for all rows.
+    unique_id : "auto", a column, or None
+        The id that guards a row for ever. ``"auto"`` derives it from what is to be labeled (type, project, batch,
+        instruction and parameters; not metadata, tags, priority or callback). None does without and needs `journal`.
+    duplicates : {"error", "share", "each"}
+        Rows with equal ids: refuse the frame, make one task that all of them share, or one task each.
+    group_by : column, optional
+        Rows that share its value become one task with ``attachments`` in row order.
+    journal : path, optional
+        Where to write down what was sent. Default: a file in the user's state folder, named after host, key,
+        type, project and batch.
+    chunk_rows : int
+        Rows whose bodies are held in memory at a time.
+    limit : int, optional
+        Send at most so many tasks in this call; the next call goes on. For a pilot.
+    on_error : {"collect", "raise"}
+        Whether a row that cannot be sent, or is refused, is reported in the receipt or stops the call.
+    resubmit : sequence of {"canceled", "error"}
+        Rows whose task ended so get a new task; the old one's id is cleared.
+    clear_unique_id_on_error : bool
+        Asks the service to free a task's id when the task ends in error.
+    progress : bool
+        False shows no bar. ``REFONTE_PROGRESS=0`` does that everywhere.
+    client : Client, optional
+        Default: made from ``REFONTE_API_KEY`` and ``REFONTE_BASE_URL``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of `frame`, in their order, with their index and columns, followed by ``task_id``, ``unique_id``,
+        ``outcome``, ``task_status``, ``changed``, ``error_code``, ``error_message`` and ``tries``. `outcome` is
+        ``created`` (by this journal, now or before), ``existing`` (the platform had this very task), ``failed``,
+        ``unsent`` (the run stopped before it) or ``unknown`` (only with ``unique_id=None``). ``attrs["refonte"]``
+        holds counts, seconds, requests by status, the run's id and the journal's path.
+
+    Raises
+    ------
+    ColumnError
+        A column is missing or the mapping is the wrong way round; nothing was sent.
+    InputError
+        Equal ids, an unknown or closed project or batch, a parameter no row has; nothing was sent.
+    RowErrors
+        With ``on_error="raise"``: rows that cannot be sent, all of them; nothing was sent.
+    Unauthorized, Forbidden, NotEnabled, NoReplyError
+        The service refused the whole run, or cannot be reached. ``.receipt`` holds what was settled.
+    JournalError
+        The journal is another account's, of a newer version, or cannot be written.
+    SubmitInterrupted
+        After Ctrl-C, once the rows in flight were settled; ``.receipt`` as above.
+
+    Notes
+    -----
+    One POST a row; on resume none for rows that have their task. A 409 costs one GET. Nothing is looked up first.
+    Contract 1.4, 1.5 and 2.3.
+
+    Examples
+    --------
+    >>> texts = pd.DataFrame({"text": ["a red car", "a blue sky"]})
+    >>> options = dict(type="categorization", columns={"attachment": "text"}, progress=False,
+    ...                params={"attachment_type": "text", "categories": ["red", "blue"]})
+    >>> texts.pipe(rf.submit, **options)[["text", "outcome"]]
+             text  outcome
+    0   a red car  created
+    1  a blue sky  created
+
+    The same line again finds the same tasks, and a row that cannot be sent says why:
+
+    >>> more = pd.DataFrame({"text": ["a red car", None]})
+    >>> more.pipe(rf.submit, **options)[["outcome", "error_message"]].to_dict("records")
+    [{'outcome': 'created', 'error_message': None}, \
+{'outcome': 'failed', 'error_message': "a task of type 'categorization' needs attachment; the cell in 'text' is empty"}]
+
+    >>> texts.pipe(rf.submit, type="categorisation")
+    Traceback (most recent call last):
+    refonte_frames.errors.InputError: 'categorisation' is no task type. Did you mean categorization?
+    """
+    request = MappingRequest(
+        type=type,
+        project=project,
+        batch=batch,
+        columns=columns,
+        metadata=metadata,
+        params=params,
+        unique_id=unique_id,
+        duplicates=duplicates,
+        group_by=group_by,
+        clear_unique_id_on_error=clear_unique_id_on_error,
+    )
+    _check_options(request, journal=journal, chunk_rows=chunk_rows, limit=limit, on_error=on_error, resubmit=resubmit)
+    began = time.monotonic()
+    job = _prepare(frame, request, chunk_rows=chunk_rows, progress=progress, client=client)
+    if on_error == "raise":
+        _refuse_bad_rows(job.tasks)
+    with _open_journal(job, journal) as book:
+        _check_journal_is_of_this_service(job.client, book)
+        decisions = _hold_against(book, job.tasks, resubmit)
+        before = Counter(job.client.requests_by_status())
+        chosen, rows = _chosen(job.tasks, decisions, limit)
+        with bars.bar(rows, "Submitting", "rows", progress=progress) as bar:
+            run = Run(job.client, book, tuple(resubmit), on_error == "raise", bar)
+            try:
+                run.carry_out(_work(job, decisions, chosen, chunk_rows))
+            except JournalError as error:
+                error.receipt = receipt_of(job.frame, job.tasks, decisions, run.settled)
+                raise
+        receipt = receipt_of(job.frame, job.tasks, decisions, run.settled)
+        receipt.attrs["refonte"] = {
+            "counts": count_outcomes(receipt),
+            "seconds": round(time.monotonic() - began, 3),
+            "requests_by_status": dict(Counter(job.client.requests_by_status()) - before),
+            "run_id": book.run_id,
+            "journal": str(book.path),
+        }
+    _finish(receipt, run)
+    return receipt
+
+
+def plan(  # noqa: PLR0913 - the same arguments as submit
+    frame: Any,
+    *,
+    type: str | None = None,
+    project: str | None = None,
+    batch: str | None = None,
+    columns: Mapping[str, Hashable] | None = None,
+    metadata: Sequence[Hashable] | Mapping[str, Hashable] | str | None = None,
+    params: Mapping[str, Any] | None = None,
+    unique_id: Hashable | None = "auto",
+    duplicates: Duplicates = "error",
+    group_by: Hashable | None = None,
+    journal: str | os.PathLike[str] | None = None,
+    chunk_rows: int = 10_000,
+    limit: int | None = None,
+    on_error: OnError = "collect",
+    resubmit: Sequence[str] = (),
+    clear_unique_id_on_error: bool = False,
+    progress: bool = True,
+    client: Client | None = None,
+) -> pd.DataFrame:
+    """Tell what `submit` would do with the same arguments, and change nothing.
+
+    Parameters
+    ----------
+    frame
+        As for `submit`, and so are all other arguments.
+    type, project, batch, columns, metadata, params, unique_id, duplicates, group_by, journal, chunk_rows, limit
+    on_error, resubmit, clear_unique_id_on_error, progress, client
+        As for `submit`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of `frame`, in their order, with their index and columns, followed by ``unique_id``, ``action``
+        (``create``; ``settle``: an earlier sending is cleared up first; ``have``: the journal has its task;
+        ``wait``: beyond `limit`; ``unknown``; ``invalid``), ``task_id``, ``changed``, ``error_code``,
+        ``error_message`` and ``bytes`` (of the body; rows of a group share one).
+
+    Raises
+    ------
+    ColumnError, InputError, RowErrors, JournalError
+        As `submit` does before it sends anything.
+
+    Notes
+    -----
+    One GET each for the project and the batch. The journal is read if it is there, and not made.
+
+    Examples
+    --------
+    >>> texts = pd.DataFrame({"text": ["a green leaf", ""]})
+    >>> texts.pipe(rf.plan, type="categorization", columns={"attachment": "text"}, progress=False,
+    ...            params={"attachment_type": "text", "categories": ["red", "green"]})[["text", "action", "error_code"]]
+               text   action         error_code
+    0  a green leaf   create               None
+    1                invalid  missing_parameter
+
+    >>> texts.pipe(rf.plan, type="categorization", columns={"text": "attachment"})
+    Traceback (most recent call last):
+    refonte_frames.errors.ColumnError: columns maps parameter to column; it is the wrong way round. \
+Write columns={'attachment': 'text'}.
+    """
+    request = MappingRequest(
+        type=type,
+        project=project,
+        batch=batch,
+        columns=columns,
+        metadata=metadata,
+        params=params,
+        unique_id=unique_id,
+        duplicates=duplicates,
+        group_by=group_by,
+        clear_unique_id_on_error=clear_unique_id_on_error,
+    )
+    _check_options(request, journal=journal, chunk_rows=chunk_rows, limit=limit, on_error=on_error, resubmit=resubmit)
+    job = _prepare(frame, request, chunk_rows=chunk_rows, progress=progress, client=client)
+    if on_error == "raise":
+        _refuse_bad_rows(job.tasks)
+    path = _journal_path(job, journal)
+    if path.exists():
+        with _open_journal(job, journal) as book:
+            decisions = _hold_against(book, job.tasks, resubmit)
+    else:
+        decisions = decide(job.tasks, {}, now=time.time())
+    chosen, _ = _chosen(job.tasks, decisions, limit)
+    planned = plan_frame(job.frame, job.tasks, decisions, chosen)
+    actions = Counter(planned["action"].tolist())
+    to_send = [task for task, decision in zip(job.tasks, decisions, strict=True) if decision.action in SENDING_ACTIONS]
+    minutes = len(to_send) * _SECS_A_TASK / job.client.max_workers / 60
+    bars.say(
+        f"refonte_frames plan: {len(planned):,} rows: {_listed(actions)}; {len(to_send):,} tasks to send, "
+        f"{sum(task.n_bytes for task in to_send):,} bytes, about {max(minutes, 0.1):.1f} min at "
+        f"{_SECS_A_TASK * 1000:.0f} ms a request and {job.client.max_workers} at once. Mapping: {job.mapping.describe()}."
+    )
+    return planned
+
+
+#: What a request is taken to last when nothing was sent yet; said in the summary that uses it.
+_SECS_A_TASK: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A frame, what it means, and the tasks it stands for."""
+
+    frame: pd.DataFrame
+    mapping: RowMapping
+    builder: PayloadBuilder
+    tasks: list[Task]
+    client: Client
+
+
+def _check_options(
+    request: MappingRequest,
+    *,
+    journal: object,
+    chunk_rows: int,
+    limit: int | None,
+    on_error: str,
+    resubmit: Sequence[str],
+) -> None:
+    if request.unique_id is None and journal is None:
+        raise InputError(
+            "unique_id=None leaves the journal as the only guard against doubled rows, so name it: journal='….journal'."
+        )
+    if chunk_rows < 1:
+        raise InputError(f"chunk_rows must be at least 1, not {chunk_rows!r}.")
+    if limit is not None and limit < 0:
+        raise InputError(f"limit must be 0 or more, not {limit!r}.")
+    if on_error not in ("collect", "raise"):
+        raise InputError(f"on_error must be 'collect' or 'raise', not {on_error!r}.")
+    odd = (
+        [status for status in resubmit if status not in _RESUBMITTABLE] if not isinstance(resubmit, str) else [resubmit]
+    )
+    if odd:
+        raise InputError(f"resubmit is a sequence of 'canceled' and 'error', not {odd[0]!r}.")
+    if resubmit and request.unique_id is None:
+        raise InputError("resubmit clears the id of the old task, so it needs one: unique_id='auto' or a column.")
+
+
+def _prepare(frame: Any, request: MappingRequest, *, chunk_rows: int, progress: bool, client: Client | None) -> _Job:
+    """Check everything that can be checked before the first row is sent."""
+    rows = as_pandas(frame)
+    mapping = resolve_mapping(list(rows.columns), request)
+    client = resolve_client(client)
+    builder = PayloadBuilder(mapping, inherited_parameters(client, mapping))
+
+    def payloads() -> Iterator[Any]:
+        with bars.bar(len(rows), "Checking", "rows", progress=progress and len(rows) > chunk_rows) as bar:
+            for chunk in builder.chunks(rows, chunk_rows):
+                yield from builder.build(rows, chunk)
+                bar.update(len(chunk))
+
+    tasks = tell_apart(payloads(), mapping.duplicates, has_own_ids=mapping.unique_id is not None)
+    return _Job(rows, mapping, builder, tasks, client)
+
+
+def _refuse_bad_rows(tasks: Sequence[Task]) -> None:
+    bad = [(at, task.error.code, str(task.error)) for task in tasks if task.error for at in task.positions]
+    if bad:
+        at, _, message = bad[0]
+        raise RowErrors(
+            f"{len(bad):,} of the rows cannot be sent, the first of them row {at}: {message}. Nothing was sent; "
+            "the error's .rows lists all of them.",
+            bad,
+        )
+
+
+def _journal_path(job: _Job, journal: str | os.PathLike[str] | None) -> Path:
+    if journal is not None:
+        return Path(journal)
+    constants = job.mapping.constants
+    parts = (job.mapping.type or "mixed", constants.get("project") or "-", constants.get("batch") or "-")
+    name = "-".join(quote(str(part), safe=" ") for part in parts)[:180]
+    host = re.sub(r"[^A-Za-z0-9.-]", "_", job.client.host)
+    return job.client.state_dir / host / job.client.key_fingerprint / f"{name}.journal"
+
+
+def _open_journal(job: _Job, journal: str | os.PathLike[str] | None) -> Journal:
+    return Journal(_journal_path(job, journal), host=job.client.host, key_fingerprint=job.client.key_fingerprint)
+
+
+def _check_journal_is_of_this_service(client: Client, book: Journal) -> None:
+    """Ask for one task that the journal saw: a service that was reset would make its rows look done for ever."""
+    task_id = book.some_task_id()
+    if task_id is None:
+        return
+    try:
+        client.send(Call.get("task", task_id))
+    except NotFound:
+        raise JournalError(
+            f"The journal {book.path} says that task {task_id} was created, but {client.host} does not know it: the "
+            "journal belongs to an account or sandbox that is gone. Move the file away, or pass another journal=…"
+        ) from None
+
+
+def _hold_against(book: Journal, tasks: Sequence[Task], resubmit: Sequence[str]) -> list[Decision]:
+    known = book.known([task.row_key for task in tasks if task.error is None])
+    return decide(tasks, known, now=time.time(), resubmit=resubmit)
+
+
+def _chosen(tasks: Sequence[Task], decisions: Sequence[Decision], limit: int | None) -> tuple[set[int], int]:
+    """Choose the tasks that this call sends, by their place in the list, and count their rows."""
+    places = [at for at, decision in enumerate(decisions) if decision.action in SENDING_ACTIONS]
+    chosen = set(places if limit is None else places[:limit])
+    return chosen, sum(len(tasks[at].positions) for at in chosen)
+
+
+def _work(job: _Job, decisions: Sequence[Decision], chosen: set[int], chunk_rows: int) -> Iterator[Work]:
+    """Make the bodies again, a chunk at a time, of the tasks that are sent."""
+    by_first_row = {job.tasks[at].positions[0]: at for at in chosen}
+    for chunk in job.builder.chunks(job.frame, chunk_rows):
+        if not any(position in by_first_row for position in chunk):
+            continue
+        for payload in job.builder.build(job.frame, chunk):
+            at = by_first_row.get(payload.positions[0])
+            if at is not None:
+                task = job.tasks[at]
+                yield Work(at, task, decisions[at], _with_id(payload.body, task.unique_id))
+
+
+def _with_id(body: bytes, unique_id: str | None) -> bytes:
+    if unique_id is None:
+        return body
+    head = body[:-1] + (b"," if len(body) > 2 else b"")
+    return head + b'"unique_id":' + _encode(unique_id) + b"}"
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "none"
+
+
+def _finish(receipt: pd.DataFrame, run: Run) -> None:
+    """Say how it went in one line, and raise what stopped the run, with the receipt."""
+    about = receipt.attrs["refonte"]
+    counts = about["counts"]
+    rows = len(receipt)
+    line = f"refonte_frames: {rows:,} rows: {_listed(counts)} in {about['seconds']:.1f} s."
+    codes = Counter(code for code in receipt["error_code"].tolist() if code)
+    line += f" Errors: {_listed(codes)}." if codes else ""
+    changed = int(receipt["changed"].sum())
+    if changed:
+        line += (
+            f" {changed:,} rows differ from what was sent when their task was made; the tasks were left as they are."
+        )
+    line += f" Journal: {about['journal']}"
+    bars.say(line)
+    left = counts["unsent"]
+    if run.was_interrupted:
+        raise SubmitInterrupted(
+            f"Interrupted with {left:,} of {rows:,} rows unsent; run the same call again to go on. "
+            "The receipt so far is the exception's .receipt.",
+            receipt=receipt,
+            counts=counts,
+        )
+    if run.halted_by is not None:
+        run.halted_by.receipt = receipt
+        run.halted_by.args = (_with_rest(run.halted_by, left, rows),)
+        raise run.halted_by
+
+
+def _with_rest(error: RefonteError, left: int, rows: int) -> str:
+    error.message = f"{error.message} {left:,} of {rows:,} rows are unsent; run the same call again to go on."
+    return error.message
