@@ -1,0 +1,1 @@
+"""A local server that behaves as the documented service does: its rules, its store, its labelers and its faults."""

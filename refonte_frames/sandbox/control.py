@@ -1,0 +1,247 @@
+"""The calls under /_sandbox/ that steer the sandbox: time, labelers, faults, truth, reset; for tests and demos."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from refonte_frames.sandbox import labelers, lifecycle, work
+from refonte_frames.sandbox.checks import a_number, a_text, an_object, invalid, required, take
+from refonte_frames.sandbox.clock import stamp
+from refonte_frames.sandbox.exchange import Answer, Asked, Refusal, World, read_object
+from refonte_frames.sandbox.faults import Rule
+from refonte_frames.sandbox.running import Running
+
+if TYPE_CHECKING:
+    from refonte_frames.sandbox.lifecycle import Task
+    from refonte_frames.sandbox.store import StoredAttempt
+
+__all__ = ["CONTROL_ROUTES"]
+
+_KEY = re.compile(r"(test|live)_([a-z0-9-]{1,24})")
+
+
+def ready(running: Running, _asked: Asked) -> Answer:
+    """GET /_sandbox/ready."""
+    return Answer.of({"ready": True, "now": stamp(running.service.clock.now_ms())})
+
+
+# time and labor
+
+
+def get_clock(running: Running, _asked: Asked) -> Answer:
+    """GET /_sandbox/clock."""
+    return _clock(running)
+
+
+def set_clock(running: Running, asked: Asked) -> Answer:
+    """POST /_sandbox/clock ``{"advance_ms": int}`` or ``{"rate": number}``; everything due is done on return."""
+    body = read_object(asked)
+    service = running.service
+    advance_ms, rate = take(body, "advance_ms", a_number), take(body, "rate", a_number)
+    try:
+        if rate is not None:
+            service.clock.run(float(rate))
+        if advance_ms is not None:
+            service.clock.advance(int(advance_ms))
+    except (ValueError, OverflowError) as error:
+        raise Refusal(400, str(error)) from None
+    done = work.run_events(service)
+    with service.store.transaction():
+        service.keep_time()
+        service.store.drop_old_replies(service.clock.now_ms())
+    return _clock(running, events=done)
+
+
+def _clock(running: Running, **more: int) -> Answer:
+    service = running.service
+    now_ms = service.clock.now_ms()
+    return Answer.of({"now": stamp(now_ms), "now_ms": now_ms, "rate": service.clock.state.rate, **more})
+
+
+def let_work(running: Running, asked: Asked) -> Answer:
+    """POST /_sandbox/work ``{"days": number}``: the labelers of all worlds work, and the clock goes on."""
+    days = take(read_object(asked), "days", a_number)
+    if days is None:
+        raise required("days")
+    if not 0 < days <= 3650:
+        raise invalid("days", "must be a number above 0 and up to 3650")
+    counts = work.work(running.service, int(days * 86_400_000))
+    return Answer.of({**counts, "now": stamp(running.service.clock.now_ms())})
+
+
+# single tasks
+
+
+def complete_task(running: Running, asked: Asked) -> Answer:
+    """POST /_sandbox/tasks/{name}/complete ``{"response": object}``; without one, the right response."""
+    service = running.service
+    task = _task(running, asked)
+    response = take(read_object(asked), "response", an_object)
+    if response is None:
+        response = labelers.truth_about(service.seed, task).response
+    with service.store.transaction():
+        done = lifecycle.complete(task, response, service.clock.now_ms())
+        work.finish_task(service, done)
+    return Answer.of(done.doc)
+
+
+def fail_task(running: Running, asked: Asked) -> Answer:
+    """POST /_sandbox/tasks/{name}/fail ``{"error": str, "response": object}``: the task goes to ``error``."""
+    service = running.service
+    body = read_object(asked)
+    error = take(body, "error", a_text) or "One or more attachments could not be downloaded"
+    partial = take(body, "response", an_object) or {}
+    with service.store.transaction():
+        failed = lifecycle.fail(_task(running, asked), {"error": error, **partial}, service.clock.now_ms())
+        work.finish_task(service, failed)
+    return Answer.of(failed.doc)
+
+
+def _task(running: Running, asked: Asked) -> Task:
+    task = running.service.store.task_of_any_world(asked.names["name"])
+    if task is None:
+        raise Refusal(404, f"There is no task {asked.names['name']!r} in any world.")
+    return task
+
+
+# worlds
+
+
+def reset(running: Running, asked: Asked) -> Answer:
+    """POST /_sandbox/reset ``{"key": str}``: the key's world is empty again."""
+    world = _world(running, read_object(asked))
+    with running.service.store.transaction():
+        running.service.store.empty_world(world)
+    return Answer.of({"result": "success"})
+
+
+def truth(running: Running, asked: Asked) -> Answer:
+    """POST /_sandbox/truth ``{"key": str}``: what is right, how hard it was, and who answered what."""
+    service = running.service
+    world = _world(running, read_object(asked))
+    by_task: dict[int, list[StoredAttempt]] = {}
+    for attempt in service.store.attempts_of(world):
+        by_task.setdefault(attempt.task, []).append(attempt)
+    people = {labeler.email: labeler for labeler in labelers.roster(service.seed)}
+    rows = [
+        row
+        for task in service.store.tasks_of(world)
+        for row in _truth_rows(service.seed, task, by_task.get(task.row, []), people)
+    ]
+    return Answer.of({"rows": rows})
+
+
+def _truth_rows(
+    seed: int, task: Task, attempts: list[StoredAttempt], people: dict[str, labelers.Labeler]
+) -> list[dict[str, Any]]:
+    """Give one row per attempt, or one without a labeler where nobody tried."""
+    known = labelers.truth_about(seed, task)
+    head = {
+        "task_id": task.task_id,
+        "unique_id": task.unique_id,
+        "type": task.type,
+        "project": task.doc.get("project"),
+        "batch": task.doc.get("batch"),
+        "status": task.status,
+        "difficulty": known.difficulty,
+        "truth_json": _text(known.response),
+    }
+    if not attempts:
+        return [head]
+    return [{**head, **_attempt_row(task, known, attempt, people[attempt.labeler])} for attempt in attempts]
+
+
+def _attempt_row(
+    task: Task, known: labelers.Truth, attempt: StoredAttempt, labeler: labelers.Labeler
+) -> dict[str, Any]:
+    return {
+        "labeler": attempt.labeler,
+        "attempt_number": attempt.number,
+        "labeler_skill": labeler.skill,
+        "labeler_drift_per_day": labeler.drift,
+        "is_spammer": labeler.is_spammer,
+        "score": labelers.score(task.type, known.response, attempt.response),
+        "started_at": stamp(attempt.started_ms),
+        "completed_at": stamp(attempt.completed_ms),
+        "attempt_json": _text(attempt.response),
+    }
+
+
+def _text(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _world(running: Running, body: dict[str, Any]) -> World:
+    key = take(body, "key", a_text)
+    if key is None:
+        raise required("key")
+    found = _KEY.fullmatch(key)
+    if not found:
+        raise invalid("key", "must be test_<world> or live_<world>, the world made of a-z, 0-9 and -, at most 24")
+    return running.service.world_of(key, name=found[2], is_live=found[1] == "live")
+
+
+# faults, switches, requests
+
+
+def list_faults(running: Running, _asked: Asked) -> Answer:
+    """GET /_sandbox/faults: what fired, in order, and which rules never did."""
+    return Answer.of({"fired": list(running.faults.log), "unfired": running.faults.unfired()})
+
+
+def add_fault(running: Running, asked: Asked) -> Answer:
+    """POST /_sandbox/faults: arm a `Rule`."""
+    try:
+        rule = msgspec.convert(read_object(asked), Rule)
+    except msgspec.ValidationError as error:
+        raise Refusal(400, f"This is no fault: {error}") from None
+    return Answer.of({"number": running.faults.add(rule)})
+
+
+def clear_faults(running: Running, _asked: Asked) -> Answer:
+    """DELETE /_sandbox/faults: disarm all and forget the log."""
+    running.faults.clear()
+    return Answer.of({"result": "success"})
+
+
+def set_switches(running: Running, asked: Asked) -> Answer:
+    """POST /_sandbox/switches: any of the names of `service.Switches`."""
+    switches = running.service.switches
+    known = msgspec.to_builtins(switches)
+    body = read_object(asked)
+    for name in body:
+        if name not in known:
+            raise invalid(name, f"is no switch; there are {', '.join(known)}")
+    try:
+        running.service.switches = msgspec.convert({**known, **body}, type(switches))
+    except msgspec.ValidationError as error:
+        raise Refusal(400, f"These are no switches: {error}") from None
+    return Answer.of(running.service.switches)
+
+
+def list_requests(running: Running, _asked: Asked) -> Answer:
+    """GET /_sandbox/requests: the last calls to the API, oldest first."""
+    return Answer.of({"requests": list(running.requests)})
+
+
+Handler = Callable[[Running, Asked], Answer]
+
+CONTROL_ROUTES: tuple[tuple[str, str, Handler], ...] = (
+    ("GET", "/_sandbox/ready", ready),
+    ("GET", "/_sandbox/clock", get_clock),
+    ("POST", "/_sandbox/clock", set_clock),
+    ("POST", "/_sandbox/work", let_work),
+    ("POST", "/_sandbox/tasks/{name}/complete", complete_task),
+    ("POST", "/_sandbox/tasks/{name}/fail", fail_task),
+    ("POST", "/_sandbox/reset", reset),
+    ("POST", "/_sandbox/truth", truth),
+    ("GET", "/_sandbox/faults", list_faults),
+    ("POST", "/_sandbox/faults", add_fault),
+    ("DELETE", "/_sandbox/faults", clear_faults),
+    ("POST", "/_sandbox/switches", set_switches),
+    ("GET", "/_sandbox/requests", list_requests),
+)

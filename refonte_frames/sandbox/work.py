@@ -1,0 +1,164 @@
+"""What the labelers and reviewers of all worlds do, carried out on the store in the order of its due times."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from refonte_frames.sandbox import labelers, lifecycle
+from refonte_frames.sandbox.clock import stamp
+
+if TYPE_CHECKING:
+    from refonte_frames.sandbox.exchange import World
+    from refonte_frames.sandbox.lifecycle import Task
+    from refonte_frames.sandbox.rules import Batch
+    from refonte_frames.sandbox.service import Service
+
+__all__ = [
+    "answer_at_once",
+    "catch_up",
+    "end_batch_if_done",
+    "finalize",
+    "finish_task",
+    "is_unreachable",
+    "run_events",
+    "schedule",
+    "work",
+]
+
+_SWEEP_ROWS = 1000
+
+
+def is_unreachable(task: Task, patterns: tuple[str, ...]) -> list[str]:
+    """Name the attachments of a task that cannot be downloaded."""
+    params = task.doc["params"]
+    found = params.get("attachments") or [params.get("attachment")]
+    urls = [item.get("content") if isinstance(item, dict) else item for item in found]
+    return [url for url in urls if isinstance(url, str) and any(fnmatchcase(url, p) for p in patterns)]
+
+
+def answer_at_once(service: Service, task: Task) -> Task:
+    """End a task as a test key's does, right after its creation: with the right response, or in error."""
+    now_ms = service.clock.now_ms()
+    if broken := is_unreachable(task, service.switches.broken_attachments):
+        return lifecycle.fail(task, _download_error(broken), now_ms)
+    return lifecycle.complete(task, labelers.truth_about(service.seed, task).response, now_ms)
+
+
+def _download_error(urls: list[str]) -> dict[str, Any]:
+    return {
+        "error": "One or more attachments could not be downloaded",
+        "failed_attachments": [{"url": url, "status_code": 404} for url in urls],
+    }
+
+
+def schedule(service: Service, task: Task) -> Task:
+    """Put a task into the labelers' queue; an unreachable attachment is noticed within minutes of their time."""
+    if is_unreachable(task, service.switches.broken_attachments):
+        return replace(task, due_ms=service.duty_ms + 60_000)
+    delay = labelers.delay_ms(service.seed, task)
+    return replace(task, due_ms=service.duty_ms + delay)
+
+
+def finalize(service: Service, world: World, batch: Batch) -> Batch:
+    """Open a staged batch for work; with a test key its tasks end at once (contract 2.2)."""
+    store = service.store
+    opened = replace(batch, status="in_progress")
+    store.save_batch(opened)
+    for task in store.pending_of_batch(batch):
+        store.save_task(schedule(service, task) if world.is_live else answer_at_once(service, task))
+    return end_batch_if_done(service, opened.row) or opened
+
+
+def finish_task(service: Service, task: Task) -> None:
+    """Write an ended task, and end its batch if it was the last."""
+    service.store.save_task(task)
+    if task.batch:
+        end_batch_if_done(service, task.batch)
+
+
+def end_batch_if_done(service: Service, row: int) -> Batch | None:
+    """Complete a batch without pending tasks: but an Enterprise batch only for live keys (contract 2.2)."""
+    store = service.store
+    batch, world = store.batch_with_world(row)
+    counts = store.batch_counts(world, batch)
+    is_done = batch.status == "in_progress" and not counts.get("pending") and sum(counts.values()) > 0
+    if not is_done or (batch.project.workflow == "enterprise" and not world.is_live):
+        return None
+    ended = replace(batch, status="completed")
+    store.save_batch(ended)
+    return ended
+
+
+def work(service: Service, span_ms: int) -> dict[str, int]:
+    """Let the labelers of all worlds work for a while; the clock goes on by as much.
+
+    Returns
+    -------
+    dict
+        ``completed``, ``errors``, ``audits``: how many.
+    """
+    begin_ms = service.clock.now_ms()
+    begin_duty = service.duty_ms
+    counts = {"completed": 0, "errors": 0, "audits": 0}
+    batches: set[int] = set()
+    with service.store.transaction():
+        while due := service.store.due_tasks(begin_duty + span_ms, _SWEEP_ROWS):
+            for task in due:
+                moment_ms = begin_ms + max(0, (task.due_ms or 0) - begin_duty)
+                ended = _hand_in(service, task, moment_ms)
+                counts["errors" if ended.status == "error" else "completed"] += 1
+                batches.add(task.batch)
+        for row in sorted(batches - {0}):
+            end_batch_if_done(service, row)
+        service.clock.advance(span_ms)
+        service.duty_ms = begin_duty + span_ms
+        counts["audits"] = _run_events(service)
+        service.keep_time()
+    return counts
+
+
+def _hand_in(service: Service, task: Task, moment_ms: int) -> Task:
+    """Let the labelers end one task: as many attempts as its project asks for, then the reviewers' plans."""
+    store, seed = service.store, service.seed
+    if broken := is_unreachable(task, service.switches.broken_attachments):
+        failed = lifecycle.fail(task, _download_error(broken), moment_ms)
+        store.save_task(failed)
+        return failed
+    truth = labelers.truth_about(seed, task)
+    attempts = labelers.attempts_at(seed, task, truth, store.attempts_wanted(task.project), task.due_ms or 0)
+    store.add_attempts(task.row, moment_ms, attempts)
+    chosen = labelers.consensus(task.type, attempts)
+    ended = lifecycle.complete(task, chosen.response, moment_ms)
+    store.save_task(ended)
+    for audit in labelers.audits_of(seed, ended, truth, chosen):
+        store.add_event(moment_ms + audit.delay_ms, "audit", task.row, {"audit": audit.served, "fix": audit.fix})
+    return ended
+
+
+def catch_up(service: Service) -> None:
+    """Carry out what has become due since the last request: the clock, not the sweep, says what has happened."""
+    if service.next_event_ms is not None and service.next_event_ms <= service.clock.now_ms():
+        run_events(service)
+
+
+def run_events(service: Service) -> int:
+    """Carry out what has become due by the clock; returns how many."""
+    with service.store.transaction():
+        return _run_events(service)
+
+
+def _run_events(service: Service) -> int:
+    store, done = service.store, 0
+    while due := store.due_events(service.clock.now_ms(), _SWEEP_ROWS):
+        for event in due:
+            task = store.task_by_row(event.task)
+            if task is not None and task.status == "completed":
+                audit = {**event.value["audit"], "audited_at": stamp(event.due_ms)}
+                audited = lifecycle.add_audit(task, audit, event.value["fix"])
+                store.save_task(service.touched(audited, "audits", event.due_ms))
+        store.drop_events([event.row for event in due])
+        done += len(due)
+    service.next_event_ms = store.next_event_ms()
+    return done
