@@ -1,0 +1,454 @@
+"""The command line: options in, one call of the library each, an exit code out. It decides nothing by itself."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+import typer.core
+
+from refonte_frames import errors
+from refonte_frames.progress import say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from refonte_frames.client import Client
+
+__all__ = ["main"]
+
+#: Exit codes: what a script has to tell apart.
+ALL_WELL: Final = 0
+SOME_ROWS_FAILED: Final = 1
+USAGE: Final = 2
+SERVICE: Final = 3
+INTERRUPTED: Final = 130
+
+#: Rows of a receipt that are shown in a terminal; a pipe gets all of them.
+_ROWS_SHOWN: Final = 10
+
+_HELP: Final = """
+Frames in, labels out: submit tables to the Refonte AI labeling API and export what comes back.
+
+The key is taken from REFONTE_API_KEY, never from an option. REFONTE_PROGRESS=0 hides the bars. Progress and remarks go
+to stderr, data to stdout. Exit codes: 0 all rows well, 1 some rows failed, 2 wrong usage or input, 3 refused by the
+service or not reached.
+
+\b
+Examples:
+  refonte-frames demo
+  refonte-frames sandbox --db sandbox.db --port 8377
+  refonte-frames submit kittens.csv --type imageannotation --map attachment=image_url --params @boxes.json
+"""
+
+
+class _Commands(typer.core.TyperGroup):
+    """The commands, with the package's errors turned into one sentence on stderr and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except errors.SubmitInterrupted as error:
+            _complain(error.message)
+            raise typer.Exit(INTERRUPTED) from None
+        except KeyboardInterrupt:
+            _complain("Interrupted.")
+            raise typer.Exit(INTERRUPTED) from None
+        except errors.RefonteError as error:
+            _complain(error.message)
+            raise typer.Exit(_code_of(error)) from None
+
+
+app = typer.Typer(
+    cls=_Commands,
+    help=_HELP,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+export_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Export what the service has to Parquet.")
+app.add_typer(export_app, name="export")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _show_version(value: bool) -> None:  # noqa: FBT001 - typer calls it with the flag's value
+    if value:
+        typer.echo(f"refonte-frames {metadata.version('refonte-frames')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and stop.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+BaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--base-url",
+        metavar="URL",
+        help="The service. Default: REFONTE_BASE_URL, else https://api.refonte.com/v1.",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, for machines.")]
+Frame = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FRAME", help="A file with one row per attachment: .csv, .parquet or .jsonl.", show_default=False
+    ),
+]
+Type = Annotated[
+    str | None,
+    typer.Option("--type", help="Task type, such as imageannotation. Default: the column 'type' says it row by row."),
+]
+Project = Annotated[str | None, typer.Option("--project", help="Project the tasks belong to.")]
+Batch = Annotated[str | None, typer.Option("--batch", help="Batch the tasks belong to.")]
+Maps = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        metavar="PARAMETER=COLUMN",
+        help="Column that feeds a parameter; dots reach into params, metadata.KEY into metadata. Repeatable.",
+    ),
+]
+Metadata = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metadata", metavar="COLUMN", help="Column that becomes metadata, or KEY=COLUMN, or rest. Repeatable."
+    ),
+]
+Params = Annotated[
+    str | None,
+    typer.Option("--params", metavar="JSON|@FILE", help="Parameters that are the same for all rows: a JSON object."),
+]
+UniqueId = Annotated[
+    str,
+    typer.Option(
+        "--unique-id",
+        metavar="COLUMN",
+        help="Column with your own ids; auto derives them; none goes without (needs --journal).",
+    ),
+]
+Duplicates = Annotated[str, typer.Option("--duplicates", help="Rows with equal ids: error, share or each.")]
+GroupBy = Annotated[
+    str | None, typer.Option("--group-by", metavar="COLUMN", help="Rows that share its value become one task.")
+]
+Journal = Annotated[
+    Path | None,
+    typer.Option("--journal", metavar="FILE", help="Where what was sent is written down. Default: a state folder."),
+]
+Limit = Annotated[
+    int | None, typer.Option("--limit", min=0, metavar="N", help="At most N tasks in this run; run again to go on.")
+]
+Resubmit = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--resubmit", metavar="STATUS", help="canceled or error: rows whose task ended so get a new one. Repeatable."
+    ),
+]
+ClearOnError = Annotated[
+    bool, typer.Option("--clear-unique-id-on-error", help="Free a task's id when the task ends in error.")
+]
+OnError = Annotated[
+    str,
+    typer.Option(
+        "--on-error", help="collect: report bad rows and send the others. raise: send nothing if a row is bad."
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", metavar="FILE", help="Write the rows to a .csv, .parquet or .jsonl file, not to stdout."
+    ),
+]
+
+
+@app.command()
+def submit(
+    frame: Frame,
+    *,
+    type_: Type = None,
+    project: Project = None,
+    batch: Batch = None,
+    maps: Maps = None,
+    metadata_: Metadata = None,
+    params: Params = None,
+    unique_id: UniqueId = "auto",
+    duplicates: Duplicates = "error",
+    group_by: GroupBy = None,
+    journal: Journal = None,
+    limit: Limit = None,
+    on_error: OnError = "collect",
+    resubmit: Resubmit = None,
+    clear_unique_id_on_error: ClearOnError = False,
+    out: Out = None,
+    as_json: AsJson = False,
+    base_url: BaseUrl = None,
+) -> None:
+    """Make one labeling task of every row of FRAME, exactly once.
+
+    Stop it at any moment and run the same line again: it goes on where it was. The rows come back with task_id, outcome
+    and, where something is wrong, error_code and error_message: as CSV on stdout, in a file with --out, as counts and
+    failed rows with --json.
+
+    In a CSV file a value stays text unless nothing can be lost: 00123 and 1.10 are text, 5 and 0.25 numbers, only an
+    empty field is null. Columns used as ids are always text.
+
+    \b
+    Examples:
+      refonte-frames submit kittens.csv --type imageannotation --project kittens \\
+          --map attachment=image_url --map geometries.box.min_height=min_px --metadata camera \\
+          --params '{"geometries": {"box": {"objects_to_annotate": ["kitten"]}}}'
+      refonte-frames submit texts.parquet --type categorization --map attachment=text \\
+          --params @categories.json --limit 100 --out receipt.csv
+    """
+    import refonte_frames as rf  # noqa: PLC0415 - --help answers without pandas
+
+    rows = _read(frame, unique_id, group_by)
+    try:
+        receipt = rf.submit(
+            rows,
+            type=type_,
+            project=project,
+            batch=batch,
+            columns=_pairs(maps),
+            metadata=_metadata(metadata_),
+            params=_params(params),
+            unique_id=_unique_id(unique_id),
+            duplicates=duplicates,
+            group_by=group_by,
+            journal=journal,
+            limit=limit,
+            on_error=on_error,
+            resubmit=tuple(resubmit or ()),
+            clear_unique_id_on_error=clear_unique_id_on_error,
+            client=_client(base_url),
+        )
+    except (errors.RefonteError, errors.SubmitInterrupted) as error:
+        if error.receipt is not None:
+            _give_receipt(error.receipt, out, as_json=as_json)
+        raise
+    _give_receipt(receipt, out, as_json=as_json)
+    raise typer.Exit(SOME_ROWS_FAILED if _has_failures(receipt) else ALL_WELL)
+
+
+@app.command()
+def plan(
+    frame: Frame,
+    *,
+    type_: Type = None,
+    project: Project = None,
+    batch: Batch = None,
+    maps: Maps = None,
+    metadata_: Metadata = None,
+    params: Params = None,
+    unique_id: UniqueId = "auto",
+    duplicates: Duplicates = "error",
+    group_by: GroupBy = None,
+    journal: Journal = None,
+    limit: Limit = None,
+    on_error: OnError = "collect",
+    resubmit: Resubmit = None,
+    clear_unique_id_on_error: ClearOnError = False,
+    out: Out = None,
+    as_json: AsJson = False,
+    base_url: BaseUrl = None,
+) -> None:
+    """Tell what submit would do with the same options, and change nothing.
+
+    The rows come back with action (create, settle, have, wait, unknown, invalid), error_message and the size of the
+    body in bytes. Exit code 1 if a row is invalid. The key is needed: project and batch are looked at.
+
+    \b
+    Example:
+      refonte-frames plan kittens.csv --type imageannotation --map attachment=image_url --params @boxes.json
+    """
+    import refonte_frames as rf  # noqa: PLC0415 - --help answers without pandas
+
+    planned = rf.plan(
+        _read(frame, unique_id, group_by),
+        type=type_,
+        project=project,
+        batch=batch,
+        columns=_pairs(maps),
+        metadata=_metadata(metadata_),
+        params=_params(params),
+        unique_id=_unique_id(unique_id),
+        duplicates=duplicates,
+        group_by=group_by,
+        journal=journal,
+        limit=limit,
+        on_error=on_error,
+        resubmit=tuple(resubmit or ()),
+        clear_unique_id_on_error=clear_unique_id_on_error,
+        client=_client(base_url),
+    )
+    is_invalid = planned["action"].eq("invalid")
+    summary = {"rows": len(planned), "actions": _counted(planned["action"]), "bytes": int(planned["bytes"].sum())}
+    _give(planned, out, summary, ["action", "unique_id", "error_message"], as_json=as_json)
+    raise typer.Exit(SOME_ROWS_FAILED if is_invalid.any() else ALL_WELL)
+
+
+@app.command()
+def status(
+    batches: Annotated[list[str], typer.Argument(metavar="BATCH...", help="Names of batches.", show_default=False)],
+    *,
+    as_json: AsJson = False,
+    base_url: BaseUrl = None,
+) -> None:
+    """Count the tasks of batches by their status.
+
+    \b
+    Example:
+      refonte-frames status kittens_2020-07 kittens_2020-08 --json
+    """
+    from refonte_frames.resources import batches as resource  # noqa: PLC0415 - --help answers without pandas
+
+    counted = resource.status(batches, client=_client(base_url))
+    if as_json:
+        _print_json(counted.to_dict("records"))
+    else:
+        _print_rows(counted, limit=None)
+
+
+def _read(path: Path, *id_columns: str | None) -> pd.DataFrame:
+    """Read the frame; what serves as an id stays text, so that 5 and 05 are two ids."""
+    from refonte_frames.frame_files import read_frame  # noqa: PLC0415 - loads pandas
+
+    return read_frame(path, text_columns={column for column in id_columns if column})
+
+
+def _client(base_url: str | None) -> Client:
+    from refonte_frames.client import Client  # noqa: PLC0415 - --help answers without it
+
+    return Client(base_url=base_url)
+
+
+def _pairs(given: Sequence[str] | None) -> dict[str, Any] | None:
+    """Read ``parameter=column`` options; None leaves it to the names of the columns."""
+    if not given:
+        return None
+    pairs: dict[str, Any] = {}
+    for pair in given:
+        parameter, equals, column = pair.partition("=")
+        if not (parameter and equals and column):
+            raise errors.InputError(f"--map takes PARAMETER=COLUMN, such as attachment=image_url, not {pair!r}.")
+        if parameter in pairs:
+            raise errors.InputError(f"--map feeds {parameter!r} twice: from {pairs[parameter]!r} and from {column!r}.")
+        pairs[parameter] = column
+    return pairs
+
+
+def _metadata(given: Sequence[str] | None) -> dict[str, Any] | str | None:
+    """Read ``column``, ``key=column`` and ``rest`` options."""
+    if not given:
+        return None
+    if "rest" in given:
+        if len(given) > 1:
+            raise errors.InputError("--metadata rest takes all columns that are not used otherwise; name no others.")
+        return "rest"
+    return {key: column or key for key, _, column in (pair.partition("=") for pair in given)}
+
+
+def _params(given: str | None) -> dict[str, Any] | None:
+    """Read the JSON object of ``--params``, or of the file it names."""
+    if given is None:
+        return None
+    where, text = "--params", given
+    if given.startswith("@"):
+        where = given[1:]
+        try:
+            with open(where, encoding="utf-8") as file:  # noqa: PTH123 - the name as it was typed
+                text = file.read()
+        except (OSError, UnicodeDecodeError) as error:
+            raise errors.InputError(f"--params: {where} cannot be read: {error}.") from error
+    try:
+        params = json.loads(text)
+    except ValueError as error:
+        raise errors.InputError(f"{where} is no JSON: {error}.") from error
+    if not isinstance(params, dict):
+        raise errors.InputError(f'{where} is no JSON object such as {{"instruction": "Box every kitten"}}.')
+    return params
+
+
+def _unique_id(given: str) -> str | None:
+    return None if given == "none" else given
+
+
+def _give_receipt(receipt: pd.DataFrame, out: Path | None, *, as_json: bool) -> None:
+    summary = {"rows": len(receipt), **receipt.attrs.get("refonte", {})}
+    _give(receipt, out, summary, ["outcome", "task_id", "error_message"], as_json=as_json)
+
+
+def _give(rows: pd.DataFrame, out: Path | None, summary: dict[str, Any], telling: list[str], *, as_json: bool) -> None:
+    """Give rows to whoever reads them: a file, a machine, a pipe, or a person in front of a terminal."""
+    from refonte_frames.frame_files import write_csv, write_frame  # noqa: PLC0415 - loads pandas
+
+    if out is not None:
+        write_frame(rows, out)
+    if as_json:
+        _print_json(summary | {"failed": _failures(rows)})
+    elif out is None and sys.stdout.isatty():
+        first = next(iter(rows.columns))
+        _print_rows(rows[list(dict.fromkeys([first, *telling]))], limit=_ROWS_SHOWN)
+    elif out is None:
+        write_csv(rows, sys.stdout)
+
+
+def _failures(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """List the rows with an error, by their place in the file: 0 is the first."""
+    told = rows.reset_index(drop=True)[["unique_id", "error_code", "error_message"]]
+    failed = told[told["error_code"].notna()]
+    return [{"row": at, **dict(row)} for at, row in failed.iterrows()]
+
+
+def _has_failures(receipt: pd.DataFrame) -> bool:
+    return bool((receipt["outcome"].isin(["failed", "unknown"]) | receipt["error_code"].notna()).any())
+
+
+def _counted(column: pd.Series[Any]) -> dict[str, int]:
+    return {str(value): int(n) for value, n in column.value_counts(sort=False).items()}
+
+
+def _print_rows(rows: pd.DataFrame, *, limit: int | None) -> None:
+    from refonte_frames.text_tables import text_table  # noqa: PLC0415 - loads pandas
+
+    shown = rows if limit is None else rows.head(limit)
+    typer.echo(text_table(shown, width=shutil.get_terminal_size().columns))
+    if len(shown) < len(rows):
+        say(f"… and {len(rows) - len(shown):,} more rows: --out FILE or > FILE keeps all of them.")
+
+
+def _print_json(document: Any) -> None:
+    def plain(value: Any) -> Any:
+        return value.item() if hasattr(value, "item") else str(value)
+
+    typer.echo(json.dumps(document, ensure_ascii=False, indent=2, default=plain))
+
+
+def _complain(sentence: str) -> None:
+    say(f"refonte-frames: {sentence}")
+
+
+def _code_of(error: errors.RefonteError) -> int:
+    """Tell a mistake of the caller's, which another call mends, from a service that refused or cannot be reached."""
+    local = (errors.InputError, errors.JournalError, errors.ExportError)
+    return USAGE if isinstance(error, local) else SERVICE
