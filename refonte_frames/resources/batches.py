@@ -22,7 +22,8 @@ __all__ = ["create", "finalize", "get", "prioritize", "set_metadata", "status"]
 
 #: Parameters of `create` that a frame may bring as columns of the same name.
 _FROM_COLUMNS: Final = ("project", "callback", "calibration_batch", "self_label_batch", "metadata")
-_COUNTS: Final = tuple(f"tasks_{status}" for status in api.TASK_STATUSES)
+#: In the order of the table of batches.
+_COUNTS: Final = ("tasks_pending", "tasks_completed", "tasks_error", "tasks_canceled")
 _TEXT: Final = pd.ArrowDtype(pa.string())
 _INT: Final = pd.ArrowDtype(pa.int64())
 
@@ -489,7 +490,7 @@ def _code(error: ApiError) -> str:
 
 def _counted(answer: dict[str, Any]) -> dict[str, Any]:
     """Read counts in either spelling; the service leaves zeros out."""
-    counts = {f"tasks_{status}": answer.get(f"tasks_{status}", answer.get(status, 0)) for status in api.TASK_STATUSES}
+    counts = {name: answer.get(name, answer.get(name.removeprefix("tasks_"), 0)) for name in _COUNTS}
     return {"status": answer.get("status"), **counts}
 
 
