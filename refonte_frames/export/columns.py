@@ -1,4 +1,4 @@
-"""Typed objects become Arrow record batches of the tables tasks, audits and annotations. Pure; no bytes of replies here."""
+"""Typed objects become Arrow record batches of the tables tasks, audits and annotations. Pure; no replies here."""
 
 from __future__ import annotations
 
@@ -32,6 +32,14 @@ _AUDIT_KEYS: Final = frozenset(AuditDoc.__struct_encode_fields__)
 #: Documented keys of a task that have no column (contract 2.3, 5.4) and are therefore no drift.
 _DOCUMENTED_EXTRAS: Final = frozenset({"document_pages", "otherVersion", "clear_unique_id_on_error"})
 
+_TASK_VALUES: Final = (
+    *("task_id", "unique_id", "project", "batch", "type", "status", "customer_review_status"),
+    *("instruction", "callback_url", "priority", "tags"),
+)
+_ANNOTATION_VALUES: Final = (
+    *("annotation_id", "field", "geometry", "label", "value", "left", "top", "width", "height", "rotation"),
+    *("x", "y", "start", "end", "page", "frame", "url"),
+)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME: Final = re.compile(
     r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,](?P<fraction>\d+))?)?)?\s?([Zz]|[+-]\d\d(:?\d\d)?)?", re.ASCII
@@ -184,9 +192,19 @@ def _tasks(
     reader = _Reader(docs, "tasks", drift)
     columns: dict[str, Any] = {
         name: pa.array(reader.values(name), TASKS.field(name).type)
-        for name in (
-            "task_id unique_id project batch type status customer_review_status instruction callback_url priority tags"
-        ).split()
+        for name in [
+            "task_id",
+            "unique_id",
+            "project",
+            "batch",
+            "type",
+            "status",
+            "customer_review_status",
+            "instruction",
+            "callback_url",
+            "priority",
+            "tags",
+        ]
     }
     columns |= {name: reader.times(name) for name in ("created_at", "updated_at", "completed_at")}
     columns["turnaround_secs"] = _turnaround(columns["created_at"], columns["completed_at"], columns["status"])
@@ -291,23 +309,30 @@ def _callback_outcomes(reader: _Reader) -> list[bool | None]:
 
 def _audit_summary(audits: Sequence[list[AuditDoc] | None]) -> dict[str, pa.Array]:
     ordered = [_by_age(entries) if entries else [] for entries in audits]
+
+    def of(position: int, name: str) -> pa.Array:
+        values = [getattr(entries[position], name) if entries else None for entries in ordered]
+        return pa.array([None if value is UNSET else value for value in values], DICT)
+
     return {
-        "n_audits": pa.array([len(entries) for entries in ordered], pa.int32()),
-        "first_audit_result": pa.array([_of(entries[0].audit_result) if entries else None for entries in ordered], DICT),
-        "last_audit_result": pa.array([_of(entries[-1].audit_result) if entries else None for entries in ordered], DICT),
-        "last_audit_source": pa.array([_of(entries[-1].audit_source) if entries else None for entries in ordered], DICT),
+        "n_audits": pa.array(list(map(len, ordered)), pa.int32()),
+        "first_audit_result": of(0, "audit_result"),
+        "last_audit_result": of(-1, "audit_result"),
+        "last_audit_source": of(-1, "audit_source"),
     }
-
-
-def _of(value: Any) -> Any:
-    return None if value is UNSET else value
 
 
 def _by_age(audits: list[AuditDoc]) -> list[AuditDoc]:
     """Sort oldest first; the service lists the newest first, which decides where times are equal or missing."""
     if len(audits) == 1:
         return audits
-    return sorted(reversed(audits), key=lambda audit: time_of(audit.audited_at or "")[0] or 0)
+    oldest_first = audits[::-1]
+    oldest_first.sort(key=_audited_at)
+    return oldest_first
+
+
+def _audited_at(audit: AuditDoc) -> int:
+    return time_of(audit.audited_at or "")[0] or 0
 
 
 def _audits(docs: Sequence[TaskDoc], tasks: pa.RecordBatch, exported_at: datetime, drift: Drift) -> pa.RecordBatch:
@@ -348,9 +373,25 @@ def _annotations(answers: Sequence[Answer | None], tasks: pa.RecordBatch, export
     columns = _of_parent(tasks, counts, "annotation_index")
     columns |= {
         name: pa.array(list(map(attrgetter(name), rows)), ANNOTATIONS.field(name).type)
-        for name in (
-            "annotation_id field geometry label value left top width height rotation x y start end page frame url"
-        ).split()
+        for name in [
+            "annotation_id",
+            "field",
+            "geometry",
+            "label",
+            "value",
+            "left",
+            "top",
+            "width",
+            "height",
+            "rotation",
+            "x",
+            "y",
+            "start",
+            "end",
+            "page",
+            "frame",
+            "url",
+        ]
     }
     columns["vertices"] = _vertices(list(map(attrgetter("vertices"), rows)))
     attributes = [text_of(raw) or None for raw in map(attrgetter("attributes"), rows)]
@@ -367,7 +408,8 @@ def _vertices(corners: list[Any]) -> pa.Array:
         return pa.nulls(len(corners), VERTICES)
     flat = [vertex for corner in present for vertex in corner]
     points = pa.StructArray.from_arrays(
-        [pa.array(list(map(attrgetter(axis), flat)), pa.float64()) for axis in ("x", "y")], fields=list(VERTICES.value_type)
+        [pa.array(list(map(attrgetter(axis), flat)), pa.float64()) for axis in ("x", "y")],
+        fields=list(VERTICES.value_type),
     )
     lengths = np.fromiter((0 if corner is None else len(corner) for corner in corners), np.int32, len(corners))
     offsets = np.zeros(len(corners) + 1, np.int32)

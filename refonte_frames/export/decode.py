@@ -46,7 +46,7 @@ class AuditDoc(Struct, forbid_unknown_fields=True, gc=False):
 
     audited_by: _Text = UNSET
     audited_at: _Text = UNSET
-    audit_time_secs: Number | None | UnsetType = UNSET
+    audit_time_secs: Number | UnsetType | None = UNSET
     audit_result: _Text = UNSET
     audit_source: _Text = UNSET
     comments: _Text = UNSET
@@ -77,10 +77,10 @@ class TaskDoc(Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
     callback_url: _Text = UNSET
     callback_succeeded: _Bool = UNSET
     callback_completed: _Bool = UNSET
-    priority: _Int16 | None | UnsetType = UNSET
-    tags: list[str] | None | UnsetType = UNSET
-    audits: list[AuditDoc] | None | UnsetType = UNSET
-    attachment_url: str | list[str] | None | UnsetType = UNSET
+    priority: _Int16 | UnsetType | None = UNSET
+    tags: list[str] | UnsetType | None = UNSET
+    audits: list[AuditDoc] | UnsetType | None = UNSET
+    attachment_url: str | list[str] | UnsetType | None = UNSET
     params: Raw = NO_RAW
     response: Raw = NO_RAW
     metadata: Raw = NO_RAW
@@ -216,7 +216,7 @@ def _learned_type(keys: tuple[str, ...]) -> type[TaskDoc]:
         found = {key: text_of(getattr(doc, name)) for name, key in zip(names, keys, strict=True)}
         return {key: text for key, text in found.items() if text} or None
 
-    return msgspec.defstruct(
+    learned: Any = msgspec.defstruct(
         "LearnedTask",
         [(name, Raw, NO_RAW) for name in names],
         bases=(TaskDoc,),
@@ -226,6 +226,7 @@ def _learned_type(keys: tuple[str, ...]) -> type[TaskDoc]:
         gc=False,
         kw_only=True,
     )
+    return learned  # type: ignore[no-any-return]
 
 
 _TASK_FIELDS: Final = {field.encode_name: msgspec.json.Decoder(field.type) for field in msgspec.structs.fields(TaskDoc)}
@@ -275,7 +276,7 @@ def _sorted_out(
 
 def text_of(raw: Raw) -> str:
     """Return the service's own text of a part."""
-    return str(raw, "utf-8")  # type: ignore[call-overload,no-any-return]
+    return str(raw, "utf-8")
 
 
 def object_of(raw: Raw) -> dict[str, Raw] | None:

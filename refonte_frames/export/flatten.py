@@ -121,8 +121,11 @@ _SILENT_KEYS: Final = frozenset({"error", "failed_attachments", "duration", "cat
 
 #: Documented keys of an element that have no column.
 _DOCUMENTED_EXTRAS: Final = frozenset(
-    "edges points_2d points_3d refs money position dimensions yaw stationary camera_used distance_to_device "
-    "numberOfPoints cuboid_uuid not_in_lidar timestamp source_ref target_ref name from to field_id".split()
+    {
+        *("edges", "points_2d", "points_3d", "refs", "money", "field_id", "timestamp"),
+        *("position", "dimensions", "yaw", "stationary", "camera_used", "distance_to_device", "numberOfPoints"),
+        *("cuboid_uuid", "not_in_lidar", "source_ref", "target_ref", "name", "from", "to"),
+    }
 )
 _LAST: Final = {"annotations": 0, "relationships": 2, "links": 2, "events": 3, "global_attributes": 4}
 
@@ -445,7 +448,7 @@ _PARTS: Final[dict[str, Callable[[_Reader, str, Raw], list[Element] | None]]] = 
     "category": _Reader._category,  # noqa: SLF001
     "taxonomies": _Reader._taxonomies,  # noqa: SLF001
     "choice": _Reader._choice,  # noqa: SLF001
-    "fields": _Reader._fields,  # noqa: SLF001
+    "fields": _Reader._fields,
     "rows": _Reader._rows,  # noqa: SLF001
     "transcript": _Reader._transcript,  # noqa: SLF001
     "relationships": _Reader._links,  # noqa: SLF001
@@ -524,9 +527,10 @@ def _integer(bits: int) -> Callable[[Raw], int | None]:
 
     def read(raw: Raw) -> int | None:
         try:
-            return decoder.decode(raw)
+            value: int = decoder.decode(raw)
         except msgspec.ValidationError:
             return None
+        return value
 
     return read
 
@@ -542,7 +546,7 @@ def _vertices(raw: Raw) -> list[Vertex] | None:
 _COLUMNS: Final = {column.encode_name: column.name for column in msgspec.structs.fields(Element)} | {
     "id": "annotation_id"
 }
-_COORDINATES: Final = frozenset("type left top width height rotation vertices x y".split())
+_COORDINATES: Final = frozenset(["type", "left", "top", "width", "height", "rotation", "vertices", "x", "y"])
 _READERS: Final[dict[str, Callable[[Raw], Any]]] = {
     **dict.fromkeys(("annotation_id", "geometry", "label", "value", "url"), _string),
     **dict.fromkeys(("left", "top", "width", "height", "rotation", "x", "y"), number_of),

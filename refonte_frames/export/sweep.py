@@ -1,0 +1,350 @@
+"""One pass over all tasks that match: planned, read by several threads, checked against the service's totals.
+
+This is the one way by which `read_`, `scan_` and `export_` get their rows; it writes no files.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from refonte_frames.export.columns import build, time_of
+from refonte_frames.export.decode import PageDecoder
+from refonte_frames.export.drift import Drift
+from refonte_frames.export.filters import stamp_of
+from refonte_frames.export.pages import read_pages
+from refonte_frames.export.windows import Window, plan_windows, target_rows
+from refonte_frames.transport.calls import Call
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    import pyarrow as pa
+
+    from refonte_frames.client import Client
+    from refonte_frames.export.decode import TaskDoc
+    from refonte_frames.export.filters import Filters
+
+__all__ = ["Batches", "Border", "Plan", "Source", "Tally", "plan_sweep", "read_window", "run_windows"]
+
+_log = logging.getLogger("refonte_frames")
+
+Batches = dict[str, "pa.RecordBatch"]
+T = TypeVar("T")
+
+#: Tasks per record batch: ten pages cost no more per task than a hundred, and keep memory low.
+_CHUNK_TASKS: Final = 1_000
+#: A window whose rows do not add up is read again at most this often.
+_MAX_REREADS: Final = 2
+#: Rows this near to the bound of a window can be in its neighbour as well, should the service compare whole seconds.
+_NEAR_MICROS: Final = 2_000_000
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a pass, or a part of one, came to.
+
+    Attributes
+    ----------
+    tasks : int
+        Distinct tasks.
+    pages, windows, windows_unsettled : int
+        Pages read, windows finished, and those whose rows never added up to the service's total.
+    wire_bytes : int
+        Size of the pages on the wire.
+    drift : Drift
+        What did not look as documented.
+    """
+
+    tasks: int = 0
+    pages: int = 0
+    windows: int = 0
+    windows_unsettled: int = 0
+    wire_bytes: int = 0
+    drift: Drift = field(default_factory=Drift)
+
+    def add(self, other: Tally) -> None:
+        """Take over the counts of another."""
+        for name in ("tasks", "pages", "windows", "windows_unsettled", "wire_bytes"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.drift.add(other.drift)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the counts as plain JSON types."""
+        names = ("tasks", "pages", "windows", "windows_unsettled", "wire_bytes")
+        return {name: getattr(self, name) for name in names} | {"drift": self.drift.as_json()}
+
+    @classmethod
+    def from_json(cls, counts: Mapping[str, Any]) -> Tally:
+        """Undo `as_json`."""
+        return cls(**{**counts, "drift": Drift.from_json(counts["drift"])})
+
+
+class Border:
+    """Remembers the tasks near the bounds of windows, which two windows may bring."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._owners: dict[str, Window] = {}
+        self._owned: dict[Window, list[str]] = {}
+
+    def own(self, task_ids: Sequence[str], window: Window) -> list[bool]:
+        """Say for each task whether this window was the first to bring it."""
+        with self._lock:
+            return [self._own(task_id, window) for task_id in task_ids]
+
+    def owned(self, window: Window) -> list[str]:
+        """Return the tasks near its bounds that the window brought."""
+        with self._lock:
+            return list(self._owned.get(window, ()))
+
+    def _own(self, task_id: str, window: Window) -> bool:
+        owner = self._owners.setdefault(task_id, window)
+        if owner == window:
+            self._owned.setdefault(window, []).append(task_id)
+        return owner == window
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a pass reads from, and what it makes of it; shared by all threads."""
+
+    client: Client
+    filters: Filters
+    tables: tuple[str, ...]
+    decoder: PageDecoder = field(default_factory=PageDecoder)
+    border: Border = field(default_factory=Border)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a pass will be made.
+
+    Attributes
+    ----------
+    windows : tuple of Window
+        Newest first; none when nothing matches.
+    total : int or None
+        Tasks that match by the service's account.
+    mode : str
+        ``windows``, or ``sequential`` when the service does not honour bounds of time.
+    server_time : datetime or None
+        The service's clock when the plan was made.
+    """
+
+    windows: tuple[Window, ...]
+    total: int | None
+    mode: str
+    server_time: datetime | None
+
+
+def plan_sweep(source: Source) -> Plan:
+    """Ask for the total and, where there are many tasks, for the counts in slices of time."""
+    reply = source.client.send(Call.get("tasks", query=[*source.filters.query(), ("limit", "1")]))
+    page = source.decoder.decode(reply.body, where="GET /tasks?limit=1")
+    clock = _date_of(reply.headers)
+    if not page.docs and not page.total:
+        return Plan((), page.total, "windows", clock)
+    target = target_rows(page.total or 0, source.client.max_workers)
+    newest = time_of(page.docs[0].created_at or "")[0] if page.docs else None
+    if page.total is not None and page.total <= target:
+        return Plan((Window(),), page.total, "windows", clock)
+    windows = None
+    if page.total is not None and newest is not None:
+        windows = plan_windows(
+            lambda slices: _count_all(source, slices),
+            total=page.total,
+            oldest=source.filters.created_after,
+            newest=newest,
+            target=target,
+        )
+    if windows is None:
+        _log.warning("The service does not honour bounds of created_at: tasks are read one page after the other.")
+        return Plan((Window(),), page.total, "sequential", clock)
+    _log.info("export: %d tasks in %d windows", page.total, len(windows))
+    return Plan(tuple(windows), page.total, "windows", clock)
+
+
+def _count_all(source: Source, slices: Sequence[tuple[int, int]]) -> list[int]:
+    def count(bounds: tuple[int, int]) -> int:
+        query = replace(source.filters, created_after=bounds[0], created_before=bounds[1]).query()
+        reply = source.client.send(Call.get("tasks", query=[*query, ("limit", "1")]))
+        page = source.decoder.decode(reply.body, where="GET /tasks?limit=1")
+        return len(page.docs) if page.total is None else page.total
+
+    with ThreadPoolExecutor(min(len(slices), source.client.max_workers) or 1) as pool:
+        return list(pool.map(count, slices))
+
+
+def _date_of(headers: Mapping[str, str]) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(headers.get("date", ""))
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=moment.tzinfo or UTC)
+
+
+def read_window(source: Source, window: Window, emit: Callable[[Batches], None]) -> Tally:
+    """Read one window and emit its rows in batches, each task once.
+
+    Rows read are checked against the service's total of the window. While some are missing it is read again, at
+    most twice; what comes new then is emitted as well.
+    """
+    tally = Tally(windows=1)
+    chunk = _Chunk(source, window, emit, tally)
+    query = source.filters.within(window.start, window.end).query()
+    seen: set[str] = set()
+    for reread in range(1 + _MAX_REREADS):
+        known = len(seen)
+        total: int | None = None
+        for page, wire_bytes in read_pages(source.client.send, source.decoder, query, where=_named(window)):
+            if source.stop.is_set():
+                return tally
+            total = page.total if total is None else total
+            tally.pages += 1
+            tally.wire_bytes += wire_bytes
+            for doc in page.docs:
+                if doc.task_id not in seen:
+                    seen.add(doc.task_id)
+                    chunk.add(doc)
+        chunk.flush()
+        if total is None or len(seen) >= total:
+            return tally
+        if reread and len(seen) == known:
+            break
+        _log.info("%s: %d of %d tasks came, reading again", _named(window), len(seen), total)
+    tally.windows_unsettled = 1
+    return tally
+
+
+class _Chunk:
+    """Collects tasks until there are enough for a batch."""
+
+    def __init__(self, source: Source, window: Window, emit: Callable[[Batches], None], tally: Tally) -> None:
+        self._source = source
+        self._window = window
+        self._emit = emit
+        self._tally = tally
+        self._docs: list[TaskDoc] = []
+
+    def add(self, doc: TaskDoc) -> None:
+        self._docs.append(doc)
+        if len(self._docs) >= _CHUNK_TASKS:
+            self.flush()
+
+    def flush(self) -> None:
+        docs, self._docs = _without_foreign(self._docs, self._window, self._source.border), []
+        if docs:
+            batches = build(docs, tables=self._source.tables, exported_at=datetime.now(UTC), drift=self._tally.drift)
+            self._tally.tasks += len(docs)
+            self._emit(batches)
+
+
+def _without_foreign(docs: list[TaskDoc], window: Window, border: Border) -> list[TaskDoc]:
+    """Drop the tasks that another window brought: only near its bounds, or beyond them, can there be any."""
+    if window == Window() or not docs:
+        return docs
+    near = _near_bounds(docs, window)
+    if not near:
+        return docs
+    owned = border.own([docs[index].task_id for index in near], window)
+    foreign = {index for index, is_ours in zip(near, owned, strict=True) if not is_ours}
+    return [doc for index, doc in enumerate(docs) if index not in foreign]
+
+
+def _near_bounds(docs: Sequence[TaskDoc], window: Window) -> list[int]:
+    created = [time_of(doc.created_at or "")[0] for doc in docs]
+    low = -(2**62) if window.start is None else window.start + _NEAR_MICROS
+    high = 2**62 if window.end is None else window.end - _NEAR_MICROS
+    return [index for index, moment in enumerate(created) if moment is None or not low < moment < high]
+
+
+def _named(window: Window) -> str:
+    start = "the beginning" if window.start is None else stamp_of(window.start)
+    end = "now" if window.end is None else stamp_of(window.end)
+    return "GET /tasks" if window == Window() else f"GET /tasks of {start} to {end}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    error: BaseException
+
+
+class _Pool(Generic[T]):
+    """Threads that take windows in turn and put what comes of them into one bounded queue."""
+
+    def __init__(
+        self, windows: Sequence[Window], work: Callable[[Window, int, Callable[[T], None]], None], workers: int
+    ) -> None:
+        self._todo = iter(list(enumerate(windows)))
+        self._work = work
+        self._lock = threading.Lock()
+        # Bounded, so that a slow reader slows the threads down instead of filling the memory.
+        self.results: queue.Queue[T | _Failed | None] = queue.Queue(maxsize=max(2, workers))
+        self.threads = [threading.Thread(target=self._run, daemon=True) for _ in range(min(workers, len(windows)))]
+
+    def _run(self) -> None:
+        try:
+            while (job := self._next()) is not None:
+                self._work(job[1], job[0], self.results.put)
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits for the rows
+            self.results.put(_Failed(error))
+        finally:
+            self.results.put(None)
+
+    def _next(self) -> tuple[int, Window] | None:
+        with self._lock:
+            return next(self._todo, None)
+
+    def give_up(self) -> None:
+        """Let no further window be begun."""
+        with self._lock:
+            self._todo = iter(())
+
+
+def run_windows(
+    windows: Sequence[Window],
+    work: Callable[[Window, int, Callable[[T], None]], None],
+    *,
+    workers: int,
+    stop: threading.Event,
+) -> Iterator[T]:
+    """Work through windows in several threads, and yield what they put as it comes.
+
+    Parameters
+    ----------
+    windows : sequence of Window
+        What there is to do.
+    work : callable
+        Takes a window, its position, and the function to put results with.
+    workers : int
+        Threads, at most.
+    stop : threading.Event
+        Set when the caller stops early or a window fails: `work` should end soon then.
+    """
+    pool: _Pool[T] = _Pool(windows, work, workers)
+    for thread in pool.threads:
+        thread.start()
+    running = len(pool.threads)
+    try:
+        while running:
+            item = pool.results.get()
+            if item is None:
+                running -= 1
+            elif isinstance(item, _Failed):
+                raise item.error
+            else:
+                yield item
+    finally:
+        pool.give_up()
+        if running:
+            stop.set()
+        while running:
+            running -= pool.results.get() is None

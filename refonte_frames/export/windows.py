@@ -1,0 +1,150 @@
+"""Time is cut into windows of created_at that hold about as many tasks each, so that several threads can read. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["IMPOSSIBLE", "Window", "plan_windows", "target_rows"]
+
+#: Times are whole milliseconds on the wire (contract 1.1).
+_MS: Final = 1_000
+_SECOND: Final = 1_000_000
+_DAY: Final = 86_400 * _SECOND
+#: Nothing was created then: a service that finds something does not look at the bounds.
+IMPOSSIBLE: Final = (0, _MS)
+_SMALLEST_TARGET: Final = 5_000
+_LARGEST_TARGET: Final = 25_000
+_MAX_SLICES: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """An inclusive range of created_at, in microseconds since 1970; None is an open end.
+
+    Neighbours share their bound, so that no task can fall between two of them.
+    """
+
+    start: int | None = None
+    end: int | None = None
+
+
+Count = tuple[int, int, int]
+"""Start, end, and number of tasks between them."""
+
+
+def target_rows(total: int, workers: int) -> int:
+    """Say how many tasks a window should hold: enough for every worker to get several, few enough to lose little."""
+    return max(_SMALLEST_TARGET, min(_LARGEST_TARGET, ceil(total / (4 * workers))))
+
+
+def plan_windows(
+    count_all: Callable[[Sequence[tuple[int, int]]], list[int]],
+    *,
+    total: int,
+    oldest: int | None,
+    newest: int,
+    target: int,
+) -> list[Window] | None:
+    """Plan windows by asking how many tasks lie in slices of time.
+
+    Parameters
+    ----------
+    count_all : callable
+        Takes (start, end) pairs and returns how many tasks each holds; it may ask for all at once.
+    total : int
+        Tasks that match altogether.
+    oldest : int or None
+        No task is older; None when that is not known.
+    newest : int
+        Created when the newest task was.
+    target : int
+        Tasks that a window should hold at most. One millisecond may hold more: it is not cut.
+
+    Returns
+    -------
+    list of Window or None
+        Newest first, the outer ones open-ended. None when the counts contradict each other: the service then
+        does not look at the bounds, and windows must not be used.
+
+    Examples
+    --------
+    >>> moments = range(1_000_000_000, 1_010_000_000, 1_000_000)
+    >>> def count_all(slices):
+    ...     return [sum(start <= moment <= end for moment in moments) for start, end in slices]
+    >>> windows = plan_windows(count_all, total=10, oldest=moments[0], newest=moments[-1], target=6)
+    >>> [(window.start, window.end) for window in windows]
+    [(1004000000, None), (None, 1004000000)]
+    """
+    if count_all([IMPOSSIBLE]) != [0]:
+        return None
+    oldest = _find_oldest(count_all, total, newest) if oldest is None else oldest
+    if oldest is None:
+        return None
+    if oldest >= newest:
+        return [Window()]
+    slices = _slice_all(count_all, (oldest, newest, total), target)
+    return None if slices is None else _joined(slices, target)
+
+
+def _find_oldest(count_all: Callable[[Sequence[tuple[int, int]]], list[int]], total: int, newest: int) -> int | None:
+    """Find a time before the oldest task, close enough for the slices to be of use; None if there is none."""
+    starts = [newest - _DAY * 2**power for power in range(15) if newest > _DAY * 2**power]
+    counts = count_all([(start, newest) for start in starts])
+    if counts != sorted(counts) or any(count > total for count in counts):
+        return None
+    return next((start for start, count in zip(starts, counts, strict=True) if count == total), None)
+
+
+def _slice_all(
+    count_all: Callable[[Sequence[tuple[int, int]]], list[int]], whole: Count, target: int
+) -> list[Count] | None:
+    """Cut slices that hold too many until none is left that could be cut; oldest first."""
+    done: list[Count] = []
+    todo = [whole]
+    while todo:
+        cut = [(parent, _cut(parent, target)) for parent in todo]
+        counts = iter(count_all([piece for _, pieces in cut for piece in pieces]))
+        todo = []
+        for (_, _, parent_count), pieces in cut:
+            counted = [(start, end, next(counts)) for start, end in pieces]
+            found = sum(count for _, _, count in counted)
+            if found < parent_count or any(count > parent_count for _, _, count in counted):
+                return None
+            # Two slices can hold all tasks at the bound that they share; three cannot.
+            if len(pieces) > 2 and found == len(pieces) * parent_count:
+                return None
+            for piece in counted:
+                can_be_cut = len(pieces) > 1 and piece[1] - piece[0] > _MS
+                (todo if piece[2] > target and can_be_cut else done).append(piece)
+    return sorted(done)
+
+
+def _cut(whole: Count, target: int) -> list[tuple[int, int]]:
+    """Cut into equal slices that share their bounds; the bounds are whole seconds where there is room."""
+    start, end, count = whole
+    pieces = max(2, min(_MAX_SLICES, ceil(count / target)))
+    grain = _SECOND if end - start > 2 * pieces * _SECOND else _MS
+    marks = {(start + (end - start) * index // pieces) // grain * grain for index in range(1, pieces)}
+    bounds = [start, *sorted(mark for mark in marks if start < mark < end), end]
+    return list(pairwise(bounds))
+
+
+def _joined(slices: list[Count], target: int) -> list[Window]:
+    """Join neighbours that together hold no more than the target, so that no time is left out."""
+    groups: list[Count] = []
+    for start, end, count in slices:
+        if groups and groups[-1][2] + count <= target:
+            groups[-1] = (groups[-1][0], end, groups[-1][2] + count)
+        else:
+            groups.append((start, end, count))
+    windows = [
+        Window(None if index == 0 else start, None if index == len(groups) - 1 else end)
+        for index, (start, end, _) in enumerate(groups)
+    ]
+    return windows[::-1]
