@@ -204,7 +204,7 @@ def _infinite() -> CellError:
 
 def _stamp(value: Any) -> str | None:
     """Write a time as ISO 8601 in UTC with all digits it has; naive ones are taken as UTC."""
-    if value is pd.NaT:
+    if pd.isna(value):
         return None
     stamp = pd.Timestamp(value)
     if stamp.tzinfo is not None:

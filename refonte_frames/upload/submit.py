@@ -168,13 +168,13 @@ def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
     )
     _check_options(request, journal=journal, chunk_rows=chunk_rows, limit=limit, on_error=on_error, resubmit=resubmit)
     began = time.monotonic()
+    before = Counter(resolve_client(client).requests_by_status())
     job = _prepare(frame, request, chunk_rows=chunk_rows, progress=progress, client=client)
     if on_error == "raise":
         _refuse_bad_rows(job.tasks)
     with _open_journal(job, journal) as book:
         _check_journal_is_of_this_service(job.client, book)
         decisions = _hold_against(book, job.tasks, resubmit)
-        before = Counter(job.client.requests_by_status())
         chosen, rows = _chosen(job.tasks, decisions, limit)
         with bars.bar(rows, "Submitting", "rows", progress=progress) as bar:
             run = Run(job.client, book, tuple(resubmit), on_error == "raise", bar)
@@ -283,11 +283,12 @@ Write columns={'attachment': 'text'}.
     planned = plan_frame(job.frame, job.tasks, decisions, chosen)
     actions = Counter(planned["action"].tolist())
     to_send = [task for task, decision in zip(job.tasks, decisions, strict=True) if decision.action in SENDING_ACTIONS]
-    minutes = len(to_send) * _SECS_A_TASK / job.client.max_workers / 60
+    workers = job.client.max_workers
+    minutes = max(0.1, len(to_send) * _SECS_A_TASK / workers / 60)
     bars.say(
         f"refonte_frames plan: {len(planned):,} rows: {_listed(actions)}; {len(to_send):,} tasks to send, "
-        f"{sum(task.n_bytes for task in to_send):,} bytes, about {max(minutes, 0.1):.1f} min at "
-        f"{_SECS_A_TASK * 1000:.0f} ms a request and {job.client.max_workers} at once. Mapping: {job.mapping.describe()}."
+        f"{sum(task.n_bytes for task in to_send):,} bytes, about {minutes:.1f} min at "
+        f"{_SECS_A_TASK * 1000:.0f} ms a request and {workers} at once. Mapping: {job.mapping.describe()}."
     )
     return planned
 
