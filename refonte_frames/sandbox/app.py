@@ -7,6 +7,7 @@ import base64
 import binascii
 import hmac
 import re
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -39,6 +40,8 @@ TOKEN_HEADER = "x-sandbox-token"  # noqa: S105 - a header's name
 
 _KEY = re.compile(r"(test|live)_([a-z0-9-]{1,24})")
 _UNAUTHORIZED = Refusal(401, "A valid API key is required.", (("www-authenticate", 'Basic realm="Refonte AI"'),))
+
+_IN_FLIGHT = Refusal(429, "A request with this Idempotency-Key is being processed; try again.")
 
 
 def make_app(running: Running) -> ASGIApp:
@@ -111,11 +114,11 @@ class _Door:
         await _response(refusal_answer(refusal), self._running.service.clock.now_ms())(inner, receive, send)
 
 
-class _Gone(Exception):  # noqa: N818 - not an error: the client left
+class _Gone(Exception):
     """The client hung up before its request was complete."""
 
 
-class _Call:
+class _Call(ABC):
     """What API and control calls have in common: reading the request and finding the verb's handler."""
 
     def __init__(self, running: Running, verbs: Mapping[str, Any]) -> None:
@@ -131,8 +134,8 @@ class _Call:
         except _Gone:
             return
 
-    async def _answer(self, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
-        raise TypeError(f"{type(self).__name__} does not answer {asked.path}")
+    @abstractmethod
+    async def _answer(self, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None: ...
 
     async def _send(self, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
         await _response(answer, self._running.service.clock.now_ms())(scope, receive, send)
@@ -192,8 +195,8 @@ class _ApiCall(_Call):
             return
         real = self._handle(asked) if rule.acts_first else refusal_answer(Refusal(500, "Sabotaged before it was read."))
         date = http_date(self._running.service.clock.now_ms())
-        headers = (("content-type", "application/json"), ("date", date), *real.headers)
-        await wire.spoil(rule, real, headers, wire.transport_of(tuple(scope["client"])))
+        headers = (("content-type", "application/json"), ("date", date), ("connection", "close"), *real.headers)
+        await wire.spoil(rule, real, headers, wire.connection_of(tuple(scope["client"])))
         await receive()  # until the server has noticed that the connection is gone
 
     async def _sabotage(self, rule: Rule, asked: Asked) -> Answer | None:
@@ -233,7 +236,7 @@ class _ApiCall(_Call):
         try:
             world = self._world(asked)
             if self._flight(asked) in self._running.in_flight:
-                raise Refusal(429, "A request with this Idempotency-Key is being processed; try again.")
+                return refusal_answer(_IN_FLIGHT)
             work.catch_up(service)
             answer: Answer = self._handler(asked)(service, world, asked)
         except Refusal as refusal:

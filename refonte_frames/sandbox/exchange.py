@@ -30,7 +30,7 @@ MAX_DEPTH = 100
 encode = msgspec.json.Encoder().encode
 
 
-class Refusal(Exception):  # noqa: N818 - the service's word for an answer that is not 200
+class Refusal(Exception):
     """The service says no.
 
     Parameters

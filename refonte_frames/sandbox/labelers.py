@@ -27,6 +27,7 @@ __all__ = [
     "consensus",
     "delay_ms",
     "roster",
+    "score",
     "truth_about",
 ]
 

@@ -189,4 +189,5 @@ def add_audit(task: Task, audit: dict[str, Any], response: dict[str, Any] | None
 
 def newest_first(audits: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Order audits as the documented example does; of two at one time, the later addition comes first."""
-    return sorted(reversed(audits), key=lambda audit: audit["audited_at"], reverse=True)
+    order = sorted(range(len(audits)), key=lambda n: (audits[n]["audited_at"], n), reverse=True)
+    return [audits[n] for n in order]

@@ -129,7 +129,7 @@ def _blur_category(params: Params, truth: Response, draws: Draws, correct: float
 
 # namedentityrecognition
 
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+_WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
 
 
 def _recognize(params: Params, draws: Draws) -> Response:

@@ -1,4 +1,4 @@
-"""`rf.Sandbox`: starts the server as a child process, steers it, and connects clients; nothing of the server runs here."""
+"""`rf.Sandbox`: starts the server as a child process, steers it, and connects clients to it."""
 
 from __future__ import annotations
 
@@ -267,7 +267,7 @@ class Sandbox:
 
     def _launch(self, stderr_path: Path) -> dict[str, Any]:
         with stderr_path.open("wb") as stderr:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 self._command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, bufsize=0
             )
         self._process = process
@@ -397,9 +397,7 @@ class Sandbox:
         body = {"response": response} if response is not None else {}
         return self.control("POST", f"/tasks/{quote(task_id, safe='')}/complete", body)
 
-    def fail(
-        self, task_id: str, error: str | None = None, response: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
+    def fail(self, task_id: str, error: str | None = None, response: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Move a pending task to ``error``; returns the task.
 
         Parameters

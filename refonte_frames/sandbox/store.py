@@ -351,7 +351,7 @@ class Store:
     def _tasks(self, where: str, values: tuple[Any, ...]) -> list[Task]:
         columns = ", ".join(f"t.{name}" for name in _TASK_COLUMNS.split(", "))
         rows = self._db.execute(f"SELECT {columns}, d.doc FROM task t JOIN doc d ON d.id = t.id WHERE {where}", values)
-        return [Task(*row[:13], bool(row[13]), row[14], msgspec.json.decode(row[15])) for row in rows]
+        return [_task(row) for row in rows]
 
     def unique_id_holder(self, world: World, unique_id: str) -> str | None:
         """Find the task that holds a unique_id."""
@@ -414,7 +414,8 @@ class Store:
             "JOIN task t ON t.id = a.task WHERE t.world = ? ORDER BY a.task, a.number",
             (world.row,),
         )
-        return [StoredAttempt(*row[:5], msgspec.json.decode(row[5])) for row in rows]
+        values = [(*row, msgspec.json.decode(text)) for *row, text in rows]
+        return [StoredAttempt(*each) for each in values]
 
     def add_event(self, due_ms: int, kind: str, task: int, value: dict[str, Any]) -> None:
         """Plan something for later."""
@@ -429,7 +430,8 @@ class Store:
             "SELECT id, due_ms, kind, task, value FROM event WHERE due_ms <= ? ORDER BY due_ms, id LIMIT ?",
             (now_ms, limit),
         )
-        return [Event(*row[:4], msgspec.json.decode(row[4])) for row in rows]
+        values = [(*row, msgspec.json.decode(text)) for *row, text in rows]
+        return [Event(*each) for each in values]
 
     def next_event_ms(self) -> int | None:
         """Tell when the next planned thing is due."""
@@ -455,12 +457,14 @@ class Store:
         return int(self._db.execute(statement, values).fetchone()[0] or 0)
 
     def _select(self, world: World, chosen: TaskFilter) -> TaskSelect:
-        bounds = [self._row_bound(chosen.created.from_ms, "min"), self._row_bound(chosen.created.to_ms, "max")]
-        numbers = [
-            self._row_of_name(table, world, name)
-            for table, name in (("project", chosen.project), ("batch", chosen.batch))
-        ]
-        select = TaskSelect(world.row, chosen, *bounds, *numbers)
+        select = TaskSelect(
+            world.row,
+            chosen,
+            first_row=self._row_bound(chosen.created.from_ms, "min"),
+            last_row=self._row_bound(chosen.created.to_ms, "max"),
+            project=self._row_of_name("project", world, chosen.project),
+            batch=self._row_of_name("batch", world, chosen.batch),
+        )
         windows = [name for name in select.windows() if self._is_narrow(select, name)]
         return replace(select, narrow_windows=tuple(windows))
 
@@ -499,6 +503,12 @@ _columns = attrgetter(
     *("row", "task_id", "world", "type", "status", "created_ms", "updated_ms", "completed_ms", "project", "batch"),
     *("review", "unique_id", "key", "clears_unique_id_on_error", "due_ms"),
 )
+
+
+def _task(row: Sequence[Any]) -> Task:
+    *columns, clears, due_ms, doc = row
+    values = (*columns, bool(clears), due_ms, msgspec.json.decode(doc))
+    return Task(*values)
 
 
 def _project(row: Sequence[Any]) -> Project:

@@ -119,7 +119,7 @@ def _draft(service: Service, world: World, task_type: str, body: dict[str, Any])
 
 
 def _as_stored(service: Service, world: World, task: Task, draft: rules.TaskDraft) -> Task:
-    """A staged task waits; a test key's ends at once; a live key's joins the labelers' queue."""
+    """Let a staged task wait, end a test key's at once, and put a live key's into the labelers' queue."""
     if draft.batch is not None and draft.batch.status == "staging":
         return task
     return work.schedule(service, task) if world.is_live else work.answer_at_once(service, task)

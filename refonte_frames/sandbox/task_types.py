@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMON", "TYPES", "TypeRule", "check_params", "check_tags", "rule_of", "tag_list", "unknown_names"]
 
+
 def tag_list(value: Any) -> str:
     """Accept a list, also an empty one, of non-empty strings (contract 2.3)."""
     is_well = isinstance(value, list) and all(not checks.a_text(item) for item in value)

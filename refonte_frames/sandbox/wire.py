@@ -1,9 +1,9 @@
 """The sockets below the server, for faults that no HTTP framework can express; no rules, no SQL.
 
 ASGI hands an application messages, never the connection, so a reset, a broken status line or a header that drips
-cannot be said in it. uvicorn takes its protocol class as a setting: `TrackedProtocol` notes each connection's
-transport under the client's address (two methods of `asyncio.Protocol`, nothing of uvicorn's insides), and a
-fault writes its bytes there and hangs up. uvicorn then sees a client that is gone, and stays silent.
+cannot be said in it. uvicorn takes its protocol class as a setting: `TrackedProtocol` notes each connection under
+the client's address (with methods that `asyncio.Protocol` defines, nothing of uvicorn's insides), and a fault
+writes its bytes there and hangs up. uvicorn then sees a client that is gone, and stays silent.
 """
 
 from __future__ import annotations
@@ -25,31 +25,50 @@ if TYPE_CHECKING:
 
     from refonte_frames.sandbox.faults import Rule
 
-__all__ = ["TrackedProtocol", "answer_of_rule", "spoil", "transport_of"]
-
-_transports: dict[tuple[str, int], asyncio.Transport] = {}
+__all__ = ["TrackedProtocol", "answer_of_rule", "connection_of", "spoil"]
 
 _CHUNK = 64 * 1024
 
 
 class TrackedProtocol(H11Protocol):
-    """uvicorn's protocol on h11, whose connections can be found by the client's address."""
+    """uvicorn's protocol on h11, whose connection can be found by the client's address."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Note the connection."""
         super().connection_made(transport)
-        _transports[transport.get_extra_info("peername")[:2]] = transport
-        self._peer = transport.get_extra_info("peername")[:2]
+        self._peer: tuple[str, int] = transport.get_extra_info("peername")[:2]
+        self._may_write = asyncio.Event()
+        self._may_write.set()
+        _connections[self._peer] = self
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
-        _transports.pop(self._peer, None)
+        """Forget the connection, and let go who waits for it."""
+        _connections.pop(self._peer, None)
+        self._may_write.set()
         super().connection_lost(exc)
 
+    def pause_writing(self) -> None:
+        """Note that the client reads more slowly than we write."""
+        self._may_write.clear()
+        super().pause_writing()
 
-def transport_of(client: tuple[str, int]) -> asyncio.Transport:
+    def resume_writing(self) -> None:
+        """Note that the client has caught up."""
+        self._may_write.set()
+        super().resume_writing()
+
+    async def write(self, piece: bytes) -> None:
+        """Write bytes past the server, no faster than the client reads."""
+        self.transport.write(piece)
+        await self._may_write.wait()
+
+
+_connections: dict[tuple[str, int], TrackedProtocol] = {}
+
+
+def connection_of(client: tuple[str, int]) -> TrackedProtocol:
     """Find the connection of a client's address."""
-    return _transports[client]
+    return _connections[client]
 
 
 def answer_of_rule(rule: Rule, now_date: str) -> Answer | None:
@@ -87,7 +106,7 @@ def _phrase(status: int) -> str:
         return "Unknown"
 
 
-async def spoil(rule: Rule, answer: Answer, headers: tuple[tuple[str, str], ...], transport: asyncio.Transport) -> None:
+async def spoil(rule: Rule, answer: Answer, headers: tuple[tuple[str, str], ...], connection: TrackedProtocol) -> None:
     """Write a damaged answer to the socket, byte for byte, and hang up.
 
     Parameters
@@ -97,6 +116,7 @@ async def spoil(rule: Rule, answer: Answer, headers: tuple[tuple[str, str], ...]
     headers : tuple of (str, str)
         All its headers but those about the body's length and coding.
     """
+    transport = connection.transport
     if rule.action == "drop":
         _hang_up(transport, is_reset=rule.how != "fin")
         return
@@ -104,9 +124,8 @@ async def spoil(rule: Rule, answer: Answer, headers: tuple[tuple[str, str], ...]
     for piece in _pieces(rule, answer, headers):
         if transport.is_closing():
             return
-        transport.write(piece)
+        await connection.write(piece)
         await asyncio.sleep(pause)
-        await _drained(transport)
     transport.close()
 
 
@@ -119,40 +138,42 @@ def _hang_up(transport: asyncio.Transport, *, is_reset: bool) -> None:
     transport.abort()
 
 
-async def _drained(transport: asyncio.Transport) -> None:
-    """Wait until the client took most of what was written, so that a bomb does not fill our own memory."""
-    while transport.get_write_buffer_size() > 16 * _CHUNK and not transport.is_closing():
-        await asyncio.sleep(0.005)
-
-
 def _pieces(rule: Rule, answer: Answer, headers: tuple[tuple[str, str], ...]) -> Iterator[bytes]:
+    """Give what goes over the wire; after each piece of it the rule's pause."""
     body = answer.body
     kept = body[: int(len(body) * rule.keep)]
     if rule.action == "garbage":
         yield b"SPDY/9 what? \x00\xff\r\n\r\n"
-    elif rule.action == "truncate" and rule.how == "chunked":
-        yield _head(answer.status, headers, ("transfer-encoding", "chunked")) + f"{len(body):x}\r\n".encode() + kept
-    elif rule.action == "truncate":
-        yield _head(answer.status, headers, ("content-length", str(len(body)))) + kept
-    elif rule.action == "malformed":
-        yield _head(answer.status, headers, ("content-length", str(len(kept)))) + kept
-    elif rule.action == "empty":
-        yield _head(answer.status, headers, ("content-length", "0"))
-    elif rule.action == "bad_gzip":
-        packed = gzip.compress(body)[:-12] + b"\x00" * 12
-        yield _head(answer.status, headers, ("content-encoding", "gzip"), ("content-length", str(len(packed)))) + packed
     elif rule.action == "gzip_bomb":
-        yield _head(answer.status, headers, ("content-encoding", "gzip"), ("connection", "close"))
+        yield _head(answer.status, headers, ("content-encoding", "gzip"))
         yield from _bomb(rule.size_bytes)
     elif rule.action == "oversize":
         yield _head(answer.status, headers, ("content-length", str(rule.size_bytes)))
-        yield from _zeros(rule.size_bytes, b'[" ')
+        yield from _blanks(rule.size_bytes)
     elif rule.action == "drip":
         head = _head(answer.status, headers, ("content-length", str(len(body))))
-        slow = head + body if rule.how == "head" else body
-        if rule.how != "head":
-            yield head
+        fast, slow = (b"", head + body) if rule.how == "head" else (head, body)
+        yield fast
         yield from (slow[n : n + 1] for n in range(len(slow)))
+    else:
+        yield _damaged(rule, answer, headers, kept)
+
+
+def _damaged(rule: Rule, answer: Answer, headers: tuple[tuple[str, str], ...], kept: bytes) -> bytes:
+    """Give an answer in one piece whose body is not what the head says, or not what it should be."""
+    whole = str(len(answer.body))
+    if rule.action == "truncate" and rule.how == "chunked":
+        size = f"{len(answer.body):x}\r\n".encode()
+        return _head(answer.status, headers, ("transfer-encoding", "chunked")) + size + kept
+    if rule.action == "truncate":
+        return _head(answer.status, headers, ("content-length", whole)) + kept
+    if rule.action == "malformed":
+        return _head(answer.status, headers, ("content-length", str(len(kept)))) + kept
+    if rule.action == "bad_gzip":
+        packed = gzip.compress(answer.body)[:10] + b"\xff" * 40  # a good header, then no deflate block
+        coding = (("content-encoding", "gzip"), ("content-length", str(len(packed))))
+        return _head(answer.status, headers, *coding) + packed
+    return _head(answer.status, headers, ("content-length", "0"))
 
 
 def _head(status: int, headers: tuple[tuple[str, str], ...], *more: tuple[str, str]) -> bytes:
@@ -160,17 +181,15 @@ def _head(status: int, headers: tuple[tuple[str, str], ...], *more: tuple[str, s
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
-def _zeros(size_bytes: int, begin: bytes = b"") -> Iterator[bytes]:
-    yield begin
-    left = size_bytes - len(begin)
-    while left > 0:
-        yield b" " * min(left, _CHUNK)
-        left -= _CHUNK
+def _blanks(size_bytes: int) -> Iterator[bytes]:
+    """Give white space, which is the beginning of valid JSON however long it is."""
+    for done in range(0, size_bytes, _CHUNK):
+        yield b" " * min(size_bytes - done, _CHUNK)
 
 
 def _bomb(size_bytes: int) -> Iterator[bytes]:
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
-    for piece in _zeros(size_bytes):
+    for piece in _blanks(size_bytes):
         if packed := packer.compress(piece):
             yield packed
     yield packer.flush()
