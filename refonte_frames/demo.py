@@ -1,0 +1,220 @@
+"""The newcomer's first command: two frames labeled and exported on this machine, told as it happens. Behind `demo`."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+import typer
+
+from refonte_frames import progress
+from refonte_frames.errors import InputError
+from refonte_frames.export.dataset import open_export
+from refonte_frames.export.export import export_tasks
+from refonte_frames.resources import batches, projects
+from refonte_frames.sandbox.session import Sandbox
+from refonte_frames.text_tables import text_table
+from refonte_frames.upload.submit import submit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from refonte_frames.client import Client
+
+__all__ = ["run"]
+
+#: Lies in every folder the demo made; without it nothing is overwritten.
+MARK: Final = ".refonte-demo"
+DAYS: Final = 3
+WIDTH: Final = 100
+ROWS_SHOWN: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A frame to be labeled: where it comes from and what is asked."""
+
+    frame: str
+    type: str
+    project: str
+    batch: str
+    columns: Mapping[str, str]
+    metadata: tuple[str, ...]
+    params: Mapping[str, Any]
+
+
+JOBS: Final = (
+    Job(
+        frame="texts",
+        type="categorization",
+        project="release notes",
+        batch="release notes 2.x",
+        columns={"attachment": "text"},
+        metadata=("change_id", "release", "filed_under"),
+        params={
+            "instruction": "What kind of change does this line describe?",
+            "attachment_type": "text",
+            "categories": ["bug fix", "new feature", "improvement", "internal", "documentation"],
+        },
+    ),
+    Job(
+        frame="images",
+        type="imageannotation",
+        project="kittens",
+        batch="kittens 2020-07",
+        columns={"attachment": "image_url", "priority": "priority", "geometries.box.min_height": "min_px"},
+        metadata=("image_id", "camera", "scene"),
+        params={
+            "instruction": "Draw a box around every kitten.",
+            "geometries": {"box": {"objects_to_annotate": ["kitten", "cat"]}},
+        },
+    ),
+)
+
+#: What is shown of each table; all columns are in the files.
+SHOWN: Final = {
+    "tasks": ["task_id", "type", "batch", "status", "completed_at", "turnaround_secs", "n_annotations", "n_audits"],
+    "audits": ["task_id", "audit_index", "audit_result", "audit_source", "audited_by", "audited_at"],
+    "annotations": ["task_id", "type", "geometry", "label", "left", "top", "width", "height"],
+}
+
+
+def run(out: Path, *, keep: bool = False) -> None:
+    """Submit the sample frames to a sandbox, let its labelers work, export, and show the tables.
+
+    Parameters
+    ----------
+    out : Path
+        Folder for the results; what an earlier demo left there is replaced, any other folder is refused.
+    keep : bool
+        Whether the sandbox's database stays in that folder, so that it can be served again.
+
+    Raises
+    ------
+    InputError
+        `out` holds something else than a demo.
+    """
+    began = time.monotonic()
+    _clear(out)
+    database = out / "sandbox.db" if keep else None
+    with ExitStack() as stack:
+        sandbox = stack.enter_context(Sandbox(seed=7, db=database))
+        _tell(f"A sandbox of the labeling service runs at {sandbox.url} on this machine; no account is needed.")
+        client = sandbox.client("live_demo")
+        for job in JOBS:
+            _submit(job, out, client)
+        _submit_again(JOBS[0], out, client)
+        _label(sandbox)
+        export_tasks(out / "export", client=client)
+    _show(out / "export")
+    _tell(f"\nDone in {time.monotonic() - began:.0f} s.")
+    _say_next(out, keep=keep)
+
+
+def sample(name: str) -> pd.DataFrame:
+    """Read one of the sample frames, from the installed package or from the checkout beside it."""
+    package = resources.files("refonte_frames")
+    inside = package.joinpath("sample_data", f"{name}.csv")
+    with resources.as_file(package) as folder:
+        source = inside if inside.is_file() else folder.parent / "sample_data" / f"{name}.csv"
+        with source.open(encoding="utf-8") as file:
+            return pd.read_csv(file, dtype={"release": "str"})
+
+
+def _clear(out: Path) -> None:
+    """Make an empty folder; never empty one that is not ours."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if not (out / MARK).is_file():
+            raise InputError(f"{out} is there already and holds no demo: name another folder with --out.")
+        shutil.rmtree(out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / MARK).write_text("`refonte-frames demo` may replace this folder.\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{out} cannot be written: {error.strerror}. Name another folder with --out.") from error
+
+
+def _submit(job: Job, out: Path, client: Client) -> None:
+    frame = sample(job.frame)
+    projects.create(job.project, type=job.type, client=client)
+    batches.create(job.batch, project=job.project, client=client)
+    _tell(f"\n{len(frame)} {job.frame} become {job.type} tasks of the batch {job.batch!r}:")
+    receipt = _submitted(frame, job, out, client)
+    receipt.to_csv(out / f"{job.frame}_receipt.csv", index=False)
+    key = job.metadata[0]
+    _tell(text_table(receipt[[key, "task_id", "outcome", "unique_id"]].head(3), width=WIDTH))
+
+
+def _submit_again(job: Job, out: Path, client: Client) -> None:
+    frame = sample(job.frame)
+    _tell(f"\nThe same {job.frame} once more, as after a crash; no row gets a second task:")
+    _submitted(frame, job, out, client)
+    counts = batches.status(job.batch, client=client).iloc[0]
+    _tell(f"The service counts {counts['tasks_pending']} tasks in the batch for {len(frame)} rows.")
+
+
+def _submitted(frame: pd.DataFrame, job: Job, out: Path, client: Client) -> pd.DataFrame:
+    return submit(
+        frame,
+        type=job.type,
+        project=job.project,
+        batch=job.batch,
+        columns=job.columns,
+        metadata=list(job.metadata),
+        params=job.params,
+        journal=out / f"{job.frame}.journal",
+        client=client,
+    )
+
+
+def _label(sandbox: Sandbox) -> None:
+    _tell(f"\nSimulated labelers and reviewers work for {DAYS} days of the sandbox's time:")
+    done = {"completed": 0, "audits": 0}
+    with progress.bar(DAYS, "Labeling", "days") as bar:
+        for _ in range(DAYS):
+            today = sandbox.work(days=1)
+            done = {name: count + today[name] for name, count in done.items()}
+            bar.set_note(f"{done['completed']} tasks")
+            bar.update()
+    _tell(f"{done['completed']} tasks completed, {done['audits']} audits.")
+
+
+def _show(root: Path) -> None:
+    export = open_export(root)
+    for name, columns in SHOWN.items():
+        table = getattr(export, name).to_pandas()
+        _tell(f"\n{name}: {len(table):,} rows, {len(table.columns)} columns")
+        _tell(text_table(_telling(table)[columns].head(ROWS_SHOWN), width=WIDTH))
+
+
+def _telling(table: pd.DataFrame) -> pd.DataFrame:
+    """Let both jobs be seen in the first rows: the first rows of each type in turn."""
+    turn = table.groupby("type", observed=True).cumcount()
+    return table.iloc[turn.argsort(kind="stable")]
+
+
+def _say_next(out: Path, *, keep: bool) -> None:
+    _tell(f"\nThe files, all of them in {out}:")
+    for path, what in (
+        ("export/tasks, audits, annotations", "Parquet, for pandas, polars, DuckDB or Spark"),
+        ("texts_receipt.csv, images_receipt.csv", "what became of each row"),
+        ("texts.journal, images.journal", "why the same call again makes no task twice"),
+    ):
+        _tell(f"  {path:<38}  {what}")
+    _tell("\nWhat to type next:")
+    _tell(
+        f"  python -c \"import pandas as pd; print(pd.read_parquet('{(out / 'export' / 'annotations').as_posix()}'))\""
+    )
+    database = out / "sandbox.db" if keep else Path("sandbox.db")
+    _tell(f"  refonte-frames sandbox --db {database} --port 8377        # a service to try your own frame on")
+    _tell("  refonte-frames submit --help")
+
+
+def _tell(text: str) -> None:
+    typer.echo(text)

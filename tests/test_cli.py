@@ -1,0 +1,408 @@
+"""The command line as people and scripts run it: a process of its own against a real sandbox."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import pty
+import secrets
+import signal
+import subprocess
+import sys
+import termios
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+
+from refonte_frames.client import Client
+from refonte_frames.resources import batches, projects
+from refonte_frames.sandbox.session import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TEXTS = "id,text,team\n007,a red car,cars\n008,a blue sky,\n009,a green leaf,plants\n"
+SUBMIT_TEXTS = ("--type", "categorization", "--map", "attachment=text", "--params", "@params.json")
+PARAMS = {"attachment_type": "text", "categories": ["red", "blue", "green"]}
+
+
+@dataclass(frozen=True)
+class Shell:
+    """A working folder with an environment of its own, and a world of the sandbox."""
+
+    folder: Path
+    environment: dict[str, str]
+    client: Client
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run the command with pipes; the key must not be in anything it says."""
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-m", "refonte_frames.cli", *arguments],
+            cwd=self.folder,
+            env=self.environment | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert self.environment["REFONTE_API_KEY"] not in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return done
+
+    def run_in_terminal(self, *arguments: str) -> tuple[int, str]:
+        """Run the command in a pseudo-terminal 100 columns wide; return its exit code and all that was drawn."""
+        ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (40, 100))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "refonte_frames.cli", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        drawn = b"".join(iter(lambda: read_some(ours), b""))
+        os.close(ours)
+        return process.wait(), drawn.decode().replace("\r\n", "\n")
+
+    def write(self, name: str, text: str) -> None:
+        """Put a file into the folder."""
+        (self.folder / name).write_text(text, encoding="utf-8")
+
+
+def read_some(terminal: int) -> bytes:
+    """Read from a pseudo-terminal; its end shows as an error on Linux and as no bytes elsewhere."""
+    try:
+        return os.read(terminal, 65_536)
+    except OSError:
+        return b""
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Sandbox]:
+    """Start a sandbox that all tests share."""
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def shell(service: Sandbox, tmp_path: Path) -> Iterator[Shell]:
+    """Make a folder with a frame and its parameters, and a world of its own."""
+    key = f"live_{secrets.token_hex(8)}"
+    environment = {
+        **{name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ},
+        "HOME": str(tmp_path / "home"),
+        "REFONTE_API_KEY": key,
+        "REFONTE_BASE_URL": service.base_url,
+    }
+    with Client(api_key=key, base_url=service.base_url) as client:
+        shell = Shell(tmp_path, environment, client)
+        shell.write("texts.csv", TEXTS)
+        shell.write("params.json", json.dumps(PARAMS))
+        yield shell
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    """Read what a command printed as CSV."""
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+# help
+
+
+@pytest.mark.parametrize("command", ["demo", "sandbox", "submit", "plan", "status"])
+def test_every_command_explains_itself(shell: Shell, command: str) -> None:
+    """--help of every command has an example and ends well."""
+    done = shell.run(command, "--help")
+    assert done.returncode == 0
+    assert f"  refonte-frames {command}" in done.stdout
+
+
+def test_help_loads_no_pandas(shell: Shell) -> None:
+    """--help does not import what makes the real commands slow to start."""
+    code = "import sys, refonte_frames.cli; print([m for m in ('pandas', 'pyarrow', 'requests') if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=shell.environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_no_command_shows_the_commands(shell: Shell) -> None:
+    """Without a command the help is shown, as wrong usage."""
+    done = shell.run()
+    assert done.returncode == 2
+    assert "submit" in done.stdout + done.stderr
+
+
+def test_version(shell: Shell) -> None:
+    """--version names the package and a version."""
+    assert shell.run("--version").stdout.startswith("refonte-frames 0.")
+
+
+def test_an_unknown_option_is_wrong_usage(shell: Shell) -> None:
+    """Exit code 2, and the option is named."""
+    done = shell.run("submit", "texts.csv", "--colour", "red")
+    assert done.returncode == 2
+    assert "--colour" in done.stderr
+
+
+# submit
+
+
+def test_submit_gives_every_row_back_on_stdout(shell: Shell) -> None:
+    """Into a pipe the receipt is CSV with the rows of the file, ids as they were written; remarks go to stderr."""
+    done = shell.run("submit", "texts.csv", *SUBMIT_TEXTS, "--unique-id", "id", "--metadata", "team")
+    assert done.returncode == 0, done.stderr
+    rows = rows_of(done.stdout)
+    assert [row["id"] for row in rows] == ["007", "008", "009"]
+    assert [row["outcome"] for row in rows] == ["created"] * 3
+    assert [row["unique_id"] for row in rows] == ["007", "008", "009"]
+    assert len({row["task_id"] for row in rows}) == 3
+    assert "3 created" in done.stderr
+
+
+def test_submit_twice_makes_no_second_task(shell: Shell) -> None:
+    """The same line again gives the same tasks."""
+    first, second = (shell.run("submit", "texts.csv", *SUBMIT_TEXTS) for _ in range(2))
+    assert [row["task_id"] for row in rows_of(first.stdout)] == [row["task_id"] for row in rows_of(second.stdout)]
+
+
+def test_metadata_and_nested_parameters_arrive(shell: Shell) -> None:
+    """KEY=COLUMN names metadata, dots reach into parameters, empty fields leave the key out."""
+    shell.write("images.csv", "url,cam,min_px\nhttps://example.org/a.jpg,hall,20\nhttps://example.org/b.jpg,,30\n")
+    params = '{"geometries": {"box": {"objects_to_annotate": ["kitten"]}}}'
+    done = shell.run(
+        *("submit", "images.csv", "--type", "imageannotation", "--params", params, "--metadata", "camera=cam"),
+        *("--map", "attachment=url", "--map", "geometries.box.min_height=min_px"),
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = (task_of(shell, row["task_id"]) for row in rows_of(done.stdout))
+    assert first["metadata"] == {"camera": "hall"}
+    assert second["metadata"] == {}
+    assert first["params"]["geometries"]["box"] == {"objects_to_annotate": ["kitten"], "min_height": 20}
+
+
+def task_of(shell: Shell, task_id: str) -> dict[str, Any]:
+    """Read a task as the service has it."""
+    from refonte_frames.transport.calls import Call
+
+    task: dict[str, Any] = json.loads(shell.client.send(Call.get("task", task_id)).body)
+    return task
+
+
+def test_a_bad_row_is_exit_code_1_and_the_others_are_sent(shell: Shell) -> None:
+    """A row that cannot be sent says why in its own line."""
+    shell.write("texts.csv", 'text\na red car\n""\na blue sky\n')
+    done = shell.run("submit", "texts.csv", *SUBMIT_TEXTS)
+    assert done.returncode == 1
+    assert [row["outcome"] for row in rows_of(done.stdout)] == ["created", "failed", "created"]
+    assert "attachment" in rows_of(done.stdout)[1]["error_message"]
+
+
+def test_json_is_one_document_with_the_failed_rows(shell: Shell) -> None:
+    """--json prints counts, and the failed rows with their place in the file."""
+    shell.write("texts.csv", 'text\na red car\n""\na blue sky\n')
+    done = shell.run("submit", "texts.csv", *SUBMIT_TEXTS, "--json")
+    told = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert told["rows"] == 3
+    assert told["counts"]["created"] == 2
+    assert [(row["row"], row["error_code"]) for row in told["failed"]] == [(1, "missing_parameter")]
+
+
+@pytest.mark.parametrize("name", ["receipt.csv", "receipt.parquet", "receipt.jsonl"])
+def test_out_writes_the_receipt_to_a_file(shell: Shell, name: str) -> None:
+    """With --out the rows are in the file, in the format its name says, and stdout stays empty."""
+    done = shell.run("submit", "texts.csv", *SUBMIT_TEXTS, "--out", name)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    readers = {"csv": pd.read_csv, "parquet": pd.read_parquet, "jsonl": lambda path: pd.read_json(path, lines=True)}
+    assert readers[name.partition(".")[2]](shell.folder / name)["outcome"].tolist() == ["created"] * 3
+
+
+def test_limit_sends_a_pilot_and_the_next_run_goes_on(shell: Shell) -> None:
+    """With --limit the rest is unsent, which is no failure."""
+    pilot = shell.run("submit", "texts.csv", *SUBMIT_TEXTS, "--limit", "1")
+    assert pilot.returncode == 0, pilot.stderr
+    assert [row["outcome"] for row in rows_of(pilot.stdout)] == ["created", "unsent", "unsent"]
+    rest = shell.run("submit", "texts.csv", *SUBMIT_TEXTS)
+    assert [row["outcome"] for row in rows_of(rest.stdout)] == ["created"] * 3
+
+
+def test_a_terminal_shows_a_table_and_a_bar(shell: Shell) -> None:
+    """In a terminal there is a bar, then the first rows as a table no wider than the window."""
+    shell.write("texts.csv", "text\n" + "".join(f"a red car {n}\n" for n in range(25)))
+    code, drawn = shell.run_in_terminal("submit", "texts.csv", *SUBMIT_TEXTS)
+    assert code == 0
+    assert "Submitting: 100%" in drawn
+    assert "and 15 more rows" in drawn
+    lines = [line.rpartition("\r")[2] for line in drawn.splitlines()]
+    table = lines[lines.index(next(line for line in lines if line.startswith("text "))) :][:11]
+    assert all(len(line) <= 100 for line in table)
+    assert all("created" in line for line in table[1:])
+
+
+def test_ctrl_c_settles_what_is_under_way_and_ends_with_130(shell: Shell, service: Sandbox) -> None:
+    """Interrupted, the command gives a receipt in which every row has an outcome, and the next run completes it."""
+    shell.write("texts.csv", "text\n" + "".join(f"a red car {n}\n" for n in range(400)))
+    service.faults.add("delay", method="POST", path="/task/*", secs=0.05, times=400)
+    command = [sys.executable, "-m", "refonte_frames.cli", "submit", "texts.csv", *SUBMIT_TEXTS, "--out", "receipt.csv"]
+    environment = shell.environment | {"PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, cwd=shell.folder, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        while shell_tasks(shell) < 5:
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    service.faults.clear()
+    assert process.returncode == 130
+    assert "run the same" in said
+    outcomes = pd.read_csv(shell.folder / "receipt.csv")["outcome"].value_counts()
+    assert outcomes.sum() == 400
+    assert outcomes["unsent"] > 0
+    assert shell.run("submit", "texts.csv", *SUBMIT_TEXTS).returncode == 0
+    assert shell_tasks(shell) == 400
+
+
+def shell_tasks(shell: Shell) -> int:
+    """Count the tasks of a shell's world."""
+    from refonte_frames.transport.calls import Call
+
+    return int(json.loads(shell.client.send(Call.get("tasks", query=[("limit", "1")])).body)["total"])
+
+
+# what goes wrong
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["submit", "missing.csv"], "missing.csv cannot be read: No such file"),
+        (["submit", "texts.xlsx"], "ends in .csv, .parquet"),
+        (["submit", "texts.csv", "--type", "categorisation"], "Did you mean categorization"),
+        (["submit", "texts.csv", "--map", "attachment"], "--map takes PARAMETER=COLUMN"),
+        (["submit", "texts.csv", "--map", "attachment=text", "--map", "attachment=id"], "feeds 'attachment' twice"),
+        (["submit", "texts.csv", "--params", "{broken"], "--params is no JSON"),
+        (["submit", "texts.csv", "--params", "[1]"], "--params is no JSON object"),
+        (["submit", "texts.csv", "--params", "@missing.json"], "missing.json cannot be read"),
+        (["submit", "texts.csv", "--metadata", "rest", "--metadata", "id"], "name no others"),
+        (["submit", "texts.csv", *SUBMIT_TEXTS, "--map", "priority=prio"], "prio"),
+        (["submit", "texts.csv", *SUBMIT_TEXTS, "--duplicates", "perhaps"], "perhaps"),
+        (["submit", "texts.csv", *SUBMIT_TEXTS, "--project", "nowhere"], "no project 'nowhere'"),
+        (["submit", "texts.csv", *SUBMIT_TEXTS, "--unique-id", "none"], "journal"),
+        (["submit", "texts.csv", *SUBMIT_TEXTS, "--base-url", "http://example.com/v1"], "in clear"),
+        (["plan", "texts.csv", "--type", "categorization", "--map", "text=attachment"], "the wrong way round"),
+        (["demo", "--out", "."], "holds no demo"),
+        (["sandbox", "--db", "missing/sandbox.db"], "cannot start"),
+    ],
+    ids=lambda value: " ".join(value)[-40:] if isinstance(value, list) else "",
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(shell: Shell, arguments: list[str], sentence: str) -> None:
+    """What another call mends ends with 2 and a sentence; nothing was sent and nothing is on stdout."""
+    done = shell.run(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert sentence in done.stderr
+    assert done.stdout == ""
+    assert shell_tasks(shell) == 0
+
+
+def test_no_key_names_the_variable(shell: Shell) -> None:
+    """Without a key the sentence says where it is looked for."""
+    done = shell.run("status", "july", REFONTE_API_KEY="")
+    assert done.returncode == 2
+    assert "REFONTE_API_KEY" in done.stderr
+
+
+def test_a_service_that_does_not_run_is_exit_code_3(shell: Shell) -> None:
+    """Nobody listens there: one sentence with the address, and every row accounted for."""
+    done = shell.run("submit", "texts.csv", *SUBMIT_TEXTS, "--base-url", "http://127.0.0.1:9/v1")
+    assert done.returncode == 3
+    assert "127.0.0.1:9" in done.stderr
+    assert [row["outcome"] for row in rows_of(done.stdout)] == ["unsent"] * 3
+
+
+def test_a_refused_key_is_exit_code_3(shell: Shell) -> None:
+    """A key that opens nothing: the sentence says so and does not show it."""
+    done = shell.run("submit", "texts.csv", *SUBMIT_TEXTS, REFONTE_API_KEY="a-key-of-no-world")
+    assert done.returncode == 3
+    assert "REFONTE_API_KEY" in done.stderr
+    assert "a-key-of-no-world" not in done.stderr + done.stdout
+
+
+# plan, status
+
+
+def test_plan_changes_nothing(shell: Shell) -> None:
+    """Each row says what would be done with it, and the service has no task afterwards."""
+    shell.write("texts.csv", 'text\na red car\n""\n')
+    done = shell.run("plan", "texts.csv", *SUBMIT_TEXTS)
+    assert done.returncode == 1
+    assert [row["action"] for row in rows_of(done.stdout)] == ["create", "invalid"]
+    assert shell_tasks(shell) == 0
+
+
+def test_plan_as_json(shell: Shell) -> None:
+    """--json counts the actions and the bytes."""
+    told = json.loads(shell.run("plan", "texts.csv", *SUBMIT_TEXTS, "--json").stdout)
+    assert told["actions"] == {"create": 3}
+    assert told["bytes"] > 100
+    assert told["failed"] == []
+
+
+def test_status_counts_the_tasks_of_batches(shell: Shell) -> None:
+    """One line per batch, as a table or as JSON."""
+    projects.create("words", type="categorization", client=shell.client)
+    batches.create("a/b", project="words", client=shell.client)
+    assert shell.run("submit", "texts.csv", *SUBMIT_TEXTS, "--batch", "a/b", "--project", "words").returncode == 0
+    told = json.loads(shell.run("status", "a/b", "--json").stdout)
+    assert [(batch["batch"], batch["tasks_pending"]) for batch in told] == [("a/b", 3)]
+    assert shell.run("status", "a/b").stdout.splitlines()[1].split()[:3] == ["a/b", "in_progress", "3"]
+
+
+def test_status_of_an_unknown_batch_is_exit_code_3(shell: Shell) -> None:
+    """The service does not know it: the name is said."""
+    done = shell.run("status", "june")
+    assert done.returncode == 3
+    assert "There is no batch 'june'" in done.stderr
+
+
+# sandbox
+
+
+def test_sandbox_says_where_it_is_and_keeps_what_it_was_told(shell: Shell) -> None:
+    """The ready line is JSON on stdout, the hint is on stderr; killed and started again, the database has the task."""
+    for total in (1, 2):
+        with start_sandbox(shell, "--db", "sandbox.db", "--port", "0") as process:
+            assert process.stdout is not None
+            ready = json.loads(process.stdout.readline())
+            shell.write(f"text{total}.csv", f"text\ncar {total}\n")
+            done = shell.run("submit", f"text{total}.csv", *SUBMIT_TEXTS, REFONTE_BASE_URL=ready["base_url"])
+            assert done.returncode == 0, done.stderr
+            assert ready["pid"] == process.pid
+            process.kill()
+            _, said = process.communicate()
+        assert "export REFONTE_API_KEY=live_demo REFONTE_BASE_URL=" in said
+    with start_sandbox(shell, "--db", "sandbox.db", "--port", "0") as process:
+        assert process.stdout is not None
+        base_url = json.loads(process.stdout.readline())["base_url"]
+        with Client(api_key=shell.environment["REFONTE_API_KEY"], base_url=base_url) as client:
+            assert shell_tasks(Shell(shell.folder, {}, client)) == 2
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+
+
+def start_sandbox(shell: Shell, *arguments: str) -> subprocess.Popen[str]:
+    """Start the command `sandbox` with pipes."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "refonte_frames.cli", "sandbox", *arguments],
+        cwd=shell.folder,
+        env=shell.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
