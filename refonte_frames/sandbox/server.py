@@ -42,11 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        sock = _listen(options.host, options.port)
         store = Store(options.db)
-    except (OSError, StoreError) as error:
-        sys.stderr.write(f"The sandbox cannot start: {error}\n")
-        return 2
+    except StoreError as error:
+        return _cannot_start(error)
+    try:
+        sock = _listen(options.host, options.port)
+    except OSError as error:
+        store.close()
+        return _cannot_start(error)
     service = Service.open(store, options.seed, is_strict=options.strict)
     port = sock.getsockname()[1]
     hosts = frozenset(f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]"))
@@ -58,6 +61,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             service.keep_time()
         store.close()
     return 0
+
+
+def _cannot_start(error: Exception) -> int:
+    sys.stderr.write(f"The sandbox cannot start: {error}\n")
+    return 2
 
 
 def _parser() -> argparse.ArgumentParser:

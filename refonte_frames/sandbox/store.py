@@ -89,7 +89,10 @@ class Store:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        self._db = sqlite3.connect(path or "", isolation_level=None, check_same_thread=False, cached_statements=256)
+        try:
+            self._db = sqlite3.connect(path or "", isolation_level=None, check_same_thread=False, cached_statements=256)
+        except sqlite3.OperationalError as error:
+            raise StoreError(f"{path} cannot be opened or made: {error}") from error
         try:
             self._open(path)
         except sqlite3.DatabaseError as error:
