@@ -31,7 +31,7 @@ from refonte_frames.upload.holders import judge
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from refonte_frames.client import Client
     from refonte_frames.upload.plan import Action, Task
@@ -129,14 +129,11 @@ class Settler:
         """Bring a job to its end; errors of the service come back as outcomes, never as exceptions."""
         if self._stop.is_set():
             return Settled("unsent", maybe_sent=job.maybe_sent)
-        try:
-            if job.action == "recheck":
-                return self._recheck(job)
-            if job.action == "settle":
-                return self._look_up(job, 0, "")
-            return self._send(job)
-        except (ApiError, NoReplyError, ReplyError) as error:
-            return self._unanswered(job, error)
+        if job.action == "recheck":
+            return self._reading(job, 0, lambda: self._recheck(job))
+        if job.action == "settle":
+            return self._look_up(job, 0, "")
+        return self._send(job)
 
     def _send(self, job: Job) -> Settled:
         """Send under the job's key until there is an answer that counts."""
@@ -184,7 +181,8 @@ class Settler:
     def _final(self, job: Job, error: RefonteError, tries: int, *, maybe_sent: bool) -> Settled | None:
         """Decide about a refusal that asking again would not change; None for all others."""
         if isinstance(error, DuplicateUniqueId):
-            return self._held(replace(job, maybe_sent=maybe_sent), error.task_id, tries)
+            asked, holder_id = replace(job, maybe_sent=maybe_sent), error.task_id
+            return self._reading(asked, tries, lambda: self._held(asked, holder_id, tries))
         if isinstance(error, IdempotencyMismatch):
             if job.task.unique_id is not None:
                 return self._look_up(replace(job, maybe_sent=maybe_sent), tries, error.error)
@@ -211,8 +209,23 @@ class Settler:
             )
         return self._look_up(replace(job, maybe_sent=True), tries, error.message)
 
+    def _reading(self, job: Job, tries: int, step: Callable[[], Settled]) -> Settled:
+        """Take a step that asks the service; if it does not tell, the task is safe, and the next call settles it."""
+        try:
+            return step()
+        except (Unauthorized, Forbidden) as error:
+            return Settled("unsent", tries=tries, maybe_sent=job.maybe_sent, halt=error)
+        except (ApiError, NoReplyError, ReplyError) as error:
+            message = (
+                f"The row could not be looked up; run the same call again, it will not be doubled. {error.message}"
+            )
+            return _failed("no_reply", message, tries, maybe_sent=job.maybe_sent)
+
     def _look_up(self, job: Job, tries: int, last_error: str) -> Settled:
         """Ask who holds the id; when nobody does, the task was not made, and the next key may be used."""
+        return self._reading(job, tries, lambda: self._looked_up(job, tries, last_error))
+
+    def _looked_up(self, job: Job, tries: int, last_error: str) -> Settled:
         unique_id = job.task.unique_id or ""
         where = f"GET /tasks?unique_id={unique_id}"
         reply = self._client.send(Call.get("tasks", query=[("unique_id", unique_id)]))
@@ -273,13 +286,6 @@ class Settler:
         if status in self._resubmit:
             return self._ended(job, holder_id, status, 0)
         return Settled("created", holder_id, status, is_changed=job.is_changed)
-
-    def _unanswered(self, job: Job, error: ApiError | NoReplyError | ReplyError) -> Settled:
-        """Report a look-up that failed: the task is safe, and the next call settles it."""
-        if isinstance(error, Unauthorized | Forbidden):
-            return Settled("unsent", maybe_sent=job.maybe_sent, halt=error)
-        message = f"The row could not be looked up; run the same call again, it will not be doubled. {error.message}"
-        return _failed("no_reply", message, 0, maybe_sent=job.maybe_sent)
 
 
 def _failed(code: str, message: str, tries: int, *, maybe_sent: bool) -> Settled:

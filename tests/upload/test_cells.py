@@ -73,7 +73,11 @@ RIGHT = [
         ["2026-01-02T00:00:00Z", ABSENT],
     ),
     ("arrow decimal", series([decimal.Decimal("1.10")], pd.ArrowDtype(pa.decimal128(5, 2))), ["1.10"]),
-    ("arrow list", pd.Series(pa.array([[1, None], None]), dtype=pd.ArrowDtype(pa.list_(pa.int64()))), [[1, None], ABSENT]),
+    (
+        "arrow list",
+        pd.Series(pa.array([[1, None], None]), dtype=pd.ArrowDtype(pa.list_(pa.int64()))),
+        [[1, None], ABSENT],
+    ),
     ("arrow struct", pd.Series(pd.array([{"k": 1}], dtype=pd.ArrowDtype(pa.struct([("k", pa.int64())])))), [{"k": 1}]),
     ("list", series([[1, "a"]]), [[1, "a"]]),
     ("tuple", series([(1, 2)]), [[1, 2]]),
@@ -153,7 +157,11 @@ def test_broken_integers_are_noted() -> None:
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=20,
 )

@@ -46,7 +46,9 @@ def test_signatures_of_urls_do_not_count(signed: str, plain: str) -> None:
     assert digest({"attachment": signed}) == digest({"attachment": plain})
 
 
-@pytest.mark.parametrize("name", ["metadata", "tags", "priority", "callback_url", "clear_unique_id_on_error", "unique_id"])
+@pytest.mark.parametrize(
+    "name", ["metadata", "tags", "priority", "callback_url", "clear_unique_id_on_error", "unique_id"]
+)
 def test_what_does_not_change_the_labeling_does_not_change_the_id(name: str) -> None:
     """Metadata, tags, priority and callbacks may be mended without making a new task."""
     assert digest({"attachment": "a", name: "x"}) == digest({"attachment": "a"})

@@ -19,7 +19,9 @@ def resolved(names: list[Any], **request: Any) -> RowMapping:
 
 def test_columns_named_like_parameters_feed_them() -> None:
     """Without a mapping names decide, and what no parameter is called stays at home."""
-    found = resolved(["attachment", "priority", "geometries.box.min_height", "metadata.camera", "customer_name", "title"])
+    found = resolved(
+        ["attachment", "priority", "geometries.box.min_height", "metadata.camera", "customer_name", "title"]
+    )
     assert found.targets == {
         "attachment": "attachment",
         "priority": "priority",
@@ -96,7 +98,10 @@ def test_the_two_ways_to_name_the_id_column_say_the_same() -> None:
 def test_metadata_in_its_three_forms() -> None:
     """A list, a dict, or the rest."""
     columns = ["u", "camera", "scene", 7, "outcome"]
-    assert resolved(columns, columns={"attachment": "u"}, metadata=["camera", 7]).metadata == {"camera": "camera", "7": 7}
+    assert resolved(columns, columns={"attachment": "u"}, metadata=["camera", 7]).metadata == {
+        "camera": "camera",
+        "7": 7,
+    }
     assert resolved(columns, columns={"attachment": "u"}, metadata={"cam": "camera"}).metadata == {"cam": "camera"}
     rest = resolved(columns, columns={"attachment": "u"}, metadata="rest").metadata
     assert rest == {"camera": "camera", "scene": "scene", "7": 7}

@@ -42,7 +42,14 @@ def test_dots_reach_into_parameters_without_touching_what_other_rows_share() -> 
 def test_null_cells_leave_the_key_out() -> None:
     """None, NaN, NaT and NA are never sent, in metadata neither."""
     frame = pd.DataFrame(
-        {"attachment": [URL], "instruction": [None], "a": [np.nan], "b": [pd.NaT], "c": pd.array([pd.NA], "Int64"), "d": [0]}
+        {
+            "attachment": [URL],
+            "instruction": [None],
+            "a": [np.nan],
+            "b": [pd.NaT],
+            "c": pd.array([pd.NA], "Int64"),
+            "d": [0],
+        }
     )
     assert images(frame, metadata=["a", "b", "c", "d"]) == [
         {"type": "imageannotation", **BOXES, "attachment": URL, "metadata": {"d": 0}}
