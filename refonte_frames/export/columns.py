@@ -75,7 +75,7 @@ def build(
     docs : sequence of TaskDoc
         The tasks, in the order in which their rows shall stand.
     tables : collection of str
-        Which of `TASK_TABLES` are wanted.
+        Which of `TASK_TABLES` are wanted; tasks are always built, since the others are made from them.
     exported_at : datetime
         Goes into the column of this name.
     drift : Drift
@@ -90,7 +90,7 @@ def build(
         batches["annotations"] = _annotations(answers, tasks, exported_at)
     _note_answers(docs, answers, drift)
     _note_extras("tasks", keep, _TASK_KEYS, drift)
-    return {table: batches[table] for table in TASK_TABLES if table in tables}
+    return batches
 
 
 def time_of(text: str) -> tuple[int | None, bool]:

@@ -14,6 +14,7 @@ import secrets
 import shutil
 import socket
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
@@ -35,7 +36,20 @@ if TYPE_CHECKING:
 
     from refonte_frames.export.sweep import Batches
 
-__all__ = ["Dataset", "FileEntry", "Manifest", "PartWriter", "Run", "RunPlan", "Settings", "WindowDone"]
+__all__ = [
+    "Dataset",
+    "FileEntry",
+    "Job",
+    "Layout",
+    "Manifest",
+    "PartWriter",
+    "Piece",
+    "Run",
+    "RunPlan",
+    "Settings",
+    "WindowDone",
+    "new_run_id",
+]
 
 FORMAT: Final = 1
 MANIFEST: Final = "_manifest.json"
@@ -46,11 +60,14 @@ _PLAN: Final = "plan.json"
 _DONE: Final = "done.jsonl"
 _COMMIT: Final = "commit.json"
 _TMP: Final = "_tmp-"
+PARTS: Final = "parts"
 
 #: Superseded files stay this long, so that whoever opened them can finish reading.
 _KEEP_SECS: Final = 3_600
 #: An interrupted run is gone on with for this long; later its windows are too old to be put beside new ones.
 _RESUME_SECS: Final = 24 * 3_600
+#: Rows that are held in memory while files are rewritten.
+_COPY_ROWS: Final = 10_000
 
 T = TypeVar("T")
 
@@ -86,12 +103,26 @@ class Manifest(Struct, frozen=True, kw_only=True):
     run_id: str
     started_at: str
     finished_at: str
+    watermark: int
+    honours_updated: bool | None
     files: dict[str, list[FileEntry]]
     report: dict[str, Any]
 
 
+class Job(Struct, frozen=True):
+    """One window of a run, with the bounds that an increment adds to the folder's filters."""
+
+    start: int | None = None
+    end: int | None = None
+    updated_after: int | None = None
+    completed_after: int | None = None
+
+
 class RunPlan(Struct, frozen=True, kw_only=True):
-    """What a run set out to do; written before the first window is read."""
+    """What a run set out to do; written before the first window is read.
+
+    An increment (``mode``) builds on the generation before its own.
+    """
 
     run_id: str
     generation: int
@@ -99,10 +130,12 @@ class RunPlan(Struct, frozen=True, kw_only=True):
     schema_version: int
     started_at: str
     began: float
-    windows: list[tuple[int | None, int | None]]
+    jobs: list[Job]
     total: int | None
     mode: str
-    server_time: str | None
+    watermark: int
+    watermark_source: str
+    honours_updated: bool | None
 
 
 class WindowDone(Struct, frozen=True):
@@ -217,8 +250,10 @@ class Dataset:
         folder = self.root / _RUN
         with contextlib.suppress(FileNotFoundError, ExportError):
             plan = _decoded((folder / _PLAN).read_bytes(), RunPlan, folder / _PLAN)
-            age = time.time() - plan.began
-            if plan.settings == settings and plan.schema_version == SCHEMA_VERSION and 0 <= age < _RESUME_SECS:
+            manifest = self.manifest()
+            is_next = plan.generation == (manifest.generation + 1 if manifest else 1)
+            is_fresh = 0 <= time.time() - plan.began < _RESUME_SECS
+            if is_next and is_fresh and plan.settings == settings and plan.schema_version == SCHEMA_VERSION:
                 return Run(folder, plan)
         shutil.rmtree(folder, ignore_errors=True)
         return None
@@ -227,20 +262,17 @@ class Dataset:
         """Begin a run."""
         folder = self.root / _RUN
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
         for table in plan.settings.tables:
-            (folder / table).mkdir()
+            (folder / PARTS / table).mkdir(parents=True)
         _write_whole(folder / _PLAN, msgspec.json.encode(plan))
         return Run(folder, plan)
 
-    def commit(self, run: Run, report: Mapping[str, Any]) -> Manifest:
-        """Make the run's tables those of the folder."""
-        files = run.files()
-        for table, entries in files.items():
-            if not entries:
-                with PartWriter(run.folder, [table], f"{run.plan.generation:06d}-empty", group_tasks=1) as part:
-                    part.write_empty(table)
-                    entries.append(part.finish()[table])
+    def commit(
+        self, run: Run, files: dict[str, list[FileEntry]], report: Mapping[str, Any], watermark: int
+    ) -> Manifest:
+        """Make the files laid out in the run's folder those of the dataset."""
+        for table in files:
+            _sync_folder(run.folder / table)
         manifest = Manifest(
             format=FORMAT,
             schema_version=SCHEMA_VERSION,
@@ -250,6 +282,8 @@ class Dataset:
             run_id=run.plan.run_id,
             started_at=run.plan.started_at,
             finished_at=datetime.now(UTC).isoformat(),
+            watermark=watermark,
+            honours_updated=run.plan.honours_updated,
             files=files,
             report=dict(report),
         )
@@ -284,28 +318,87 @@ class Run:
         self.done = {done.index: done for done in _read_lines(folder / _DONE)}
         self._remove_unfinished()
 
+    @property
+    def parts(self) -> Path:
+        """Where the windows' files are collected."""
+        return self.folder / PARTS
+
     def note(self, done: WindowDone) -> None:
         """Write down that a window is finished; its files were synced before."""
+        for table in done.files:
+            _sync_folder(self.parts / table)
         with (self.folder / _DONE).open("ab") as file:
             file.write(msgspec.json.encode(done) + b"\n")
             file.flush()
             os.fsync(file.fileno())
         self.done[done.index] = done
 
-    def files(self) -> dict[str, list[FileEntry]]:
-        """List the files of all finished windows by table, newest window first."""
-        ordered = [self.done[index] for index in sorted(self.done)]
-        return {
-            table: [done.files[table] for done in ordered if table in done.files] for table in self.plan.settings.tables
-        }
+    def finished(self) -> list[WindowDone]:
+        """Return the finished windows in the order of the plan."""
+        return [self.done[index] for index in sorted(self.done)]
+
+    def lay_out(self, layout: Layout) -> dict[str, list[FileEntry]]:
+        """Put the tables of the next generation together below the run's folder, as `layout` says."""
+        files: dict[str, list[FileEntry]] = {table: [] for table in self.plan.settings.tables}
+        for table in files:
+            shutil.rmtree(self.folder / table, ignore_errors=True)
+            (self.folder / table).mkdir()
+        for number, piece in enumerate(layout):
+            if piece.keep is None:
+                for table, path in piece.paths.items():
+                    _link(path, self.folder / table / path.name)
+                    files[table].append(piece.entries[table])
+            else:
+                for table, entry in self._copy(piece, number).items():
+                    files[table].append(entry)
+        for table, entries in files.items():
+            if not entries:
+                entries.append(self._empty_part(table))
+        return files
+
+    def _copy(self, piece: Piece, number: int) -> dict[str, FileEntry]:
+        """Write the rows of a piece that are to be kept into files of their own."""
+        stem = f"{self.plan.generation:06d}-f{number:05d}"
+        with PartWriter(self.folder, list(piece.paths), stem, group_tasks=1) as part:
+            for table, path in piece.paths.items():
+                for batch in pq.ParquetFile(path).iter_batches(_COPY_ROWS):
+                    mask = pc.is_in(batch["task_id"], value_set=piece.keep)
+                    part.copy(table, pa.Table.from_batches([batch]).filter(mask).cast(SCHEMAS[table]))
+            return part.finish()
+
+    def _empty_part(self, table: str) -> FileEntry:
+        """Make a file of no rows, so that a table can be read before it has any."""
+        with PartWriter(self.folder, [table], f"{self.plan.generation:06d}-empty", group_tasks=1) as part:
+            part.copy(table, empty(table), even_if_empty=True)
+            return part.finish()[table]
 
     def _remove_unfinished(self) -> None:
-        """Remove the files of windows that were not finished, and a note that was cut off."""
+        """Remove what belongs to no finished window, and a note that was cut off."""
         listed = {(table, entry.name) for done in self.done.values() for table, entry in done.files.items()}
-        for path in self.folder.glob("*/*"):
+        for path in self.parts.glob("*/*"):
             if (path.parent.name, path.name) not in listed:
                 path.unlink()
         _write_whole(self.folder / _DONE, b"".join(msgspec.json.encode(done) + b"\n" for done in self.done.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Files of the next generation: those of one window of this or an earlier run.
+
+    Attributes
+    ----------
+    paths, entries : dict
+        Where they lie and what is known of them, by table.
+    keep : pyarrow.Array or None
+        Ids of the tasks whose rows are kept; None keeps the files as they are.
+    """
+
+    paths: dict[str, Path]
+    entries: dict[str, FileEntry]
+    keep: pa.Array | None = None
+
+
+Layout = list[Piece]
 
 
 class PartWriter:
@@ -342,9 +435,12 @@ class PartWriter:
         if self._waiting_tasks >= self._group_tasks:
             self._flush()
 
-    def write_empty(self, table: str) -> None:
-        """Make a file of no rows, so that a table can be read before it has any."""
-        self._write_table(table, empty(table))
+    def copy(self, table: str, rows: pa.Table, *, even_if_empty: bool = False) -> None:
+        """Add rows to one table at once."""
+        if table == "tasks":
+            self._span = _wider(self._span, rows)
+        if rows.num_rows or even_if_empty:
+            self._write_table(table, rows)
 
     def finish(self) -> dict[str, FileEntry]:
         """Close the files, make sure that they are on the disk, and give them their names."""
@@ -397,7 +493,7 @@ class PartWriter:
             self._tmp(table).unlink(missing_ok=True)
 
 
-def _wider(span: tuple[int | None, int | None], tasks: pa.RecordBatch) -> tuple[int | None, int | None]:
+def _wider(span: tuple[int | None, int | None], tasks: pa.RecordBatch | pa.Table) -> tuple[int | None, int | None]:
     """Widen a span of created_at by those of some tasks."""
     found = pc.min_max(tasks["created_at"].cast(pa.int64()))
     oldest = [value for value in (span[0], found["min"].as_py()) if value is not None]
@@ -449,6 +545,14 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def _link(path: Path, to: Path) -> None:
+    """Give a file a second name; where the file system has no links, a copy serves as well."""
+    try:
+        os.link(path, to)
+    except OSError:
+        shutil.copy2(path, to)
 
 
 def _note_holder(path: Path) -> None:

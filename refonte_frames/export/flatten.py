@@ -369,7 +369,7 @@ class _Reader:
 
     def _choice(self, key: str, raw: Raw) -> list[Element]:
         del key
-        return [_Row(geometry="choice", label=_plain(value)) for value in _as_list(raw)]  # type: ignore[arg-type]
+        return [_Row(geometry="choice", label=_plain(value)) for value in _as_list(raw)]
 
     def _fields(self, key: str, raw: Raw) -> list[Element] | None:
         del key

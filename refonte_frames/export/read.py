@@ -721,7 +721,7 @@ class _Pass:
             if isinstance(item, Tally):
                 self.tally.add(item)
             else:
-                self.shown.update(next(iter(item[1].values())).num_rows if "tasks" in item[1] else 0)
+                self.shown.update(item[1]["tasks"].num_rows)
                 yield item
 
 

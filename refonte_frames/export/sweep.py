@@ -14,6 +14,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from refonte_frames.export.columns import build, time_of
 from refonte_frames.export.decode import PageDecoder
 from refonte_frames.export.drift import Drift
@@ -25,8 +28,6 @@ from refonte_frames.transport.calls import Call
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    import pyarrow as pa
-
     from refonte_frames.client import Client
     from refonte_frames.export.decode import TaskDoc
     from refonte_frames.export.filters import Filters
@@ -35,7 +36,7 @@ __all__ = ["Batches", "Border", "Plan", "Source", "Tally", "plan_sweep", "read_w
 
 _log = logging.getLogger("refonte_frames")
 
-Batches = dict[str, "pa.RecordBatch"]
+Batches = dict[str, pa.RecordBatch]
 T = TypeVar("T")
 
 #: Tasks per record batch: ten pages cost no more per task than a hundred, and keep memory low.
@@ -58,6 +59,8 @@ class Tally:
         Pages read, windows finished, and those whose rows never added up to the service's total.
     wire_bytes : int
         Size of the pages on the wire.
+    newest_stamp : int or None
+        The latest created_at or updated_at, in microseconds since 1970.
     drift : Drift
         What did not look as documented.
     """
@@ -67,17 +70,24 @@ class Tally:
     windows: int = 0
     windows_unsettled: int = 0
     wire_bytes: int = 0
+    newest_stamp: int | None = None
     drift: Drift = field(default_factory=Drift)
+
+    def note_stamp(self, micros: int | None) -> None:
+        """Remember the latest time."""
+        if micros is not None:
+            self.newest_stamp = micros if self.newest_stamp is None else max(micros, self.newest_stamp)
 
     def add(self, other: Tally) -> None:
         """Take over the counts of another."""
         for name in ("tasks", "pages", "windows", "windows_unsettled", "wire_bytes"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.note_stamp(other.newest_stamp)
         self.drift.add(other.drift)
 
     def as_json(self) -> dict[str, Any]:
         """Return the counts as plain JSON types."""
-        names = ("tasks", "pages", "windows", "windows_unsettled", "wire_bytes")
+        names = ("tasks", "pages", "windows", "windows_unsettled", "wire_bytes", "newest_stamp")
         return {name: getattr(self, name) for name in names} | {"drift": self.drift.as_json()}
 
     @classmethod
@@ -244,7 +254,14 @@ class _Chunk:
         if docs:
             batches = build(docs, tables=self._source.tables, exported_at=datetime.now(UTC), drift=self._tally.drift)
             self._tally.tasks += len(docs)
+            for stamp in _newest_stamps(batches["tasks"]):
+                self._tally.note_stamp(stamp)
             self._emit(batches)
+
+
+def _newest_stamps(tasks: pa.RecordBatch) -> Iterator[int | None]:
+    for name in ("created_at", "updated_at"):
+        yield pc.max(tasks[name].cast(pa.int64())).as_py()
 
 
 def _without_foreign(docs: list[TaskDoc], window: Window, border: Border) -> list[TaskDoc]:

@@ -1,0 +1,388 @@
+"""What users call to keep tasks in a folder of Parquet files, and to bring it up to date: `export_tasks`."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from refonte_frames.client import resolve_client
+from refonte_frames.errors import InputError
+from refonte_frames.export.columns import TASK_TABLES
+from refonte_frames.export.dataset import Dataset, Job, PartWriter, RunPlan, Settings, WindowDone, new_run_id
+from refonte_frames.export.filters import Filters, filters_of, stamp_of
+from refonte_frames.export.fold import fold, piece_of
+from refonte_frames.export.read import documented
+from refonte_frames.export.report import ExportReport
+from refonte_frames.export.sweep import Batches, Plan, Source, Tally, plan_sweep, read_window, run_windows
+from refonte_frames.export.windows import Window
+from refonte_frames.progress import bar
+from refonte_frames.schemas import SCHEMA_VERSION
+from refonte_frames.transport.calls import Call
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Sequence
+
+    from refonte_frames.client import Client
+    from refonte_frames.export.dataset import Layout, Manifest, Run
+    from refonte_frames.export.read import TimeLike
+    from refonte_frames.export.versions import Increment
+    from refonte_frames.progress import Bar
+
+__all__ = ["export_tasks"]
+
+_SECOND: Final = 1_000_000
+_DAY: Final = 86_400 * _SECOND
+#: An increment reads this much of what the last run had already seen: clocks and lists may lag.
+_OVERLAP_MICROS: Final = 300 * _SECOND
+#: A run that was gone on with so soon after it began needs no increment behind it.
+_FRESH_SECS: Final = 900
+#: Nothing was updated then yet: a service that finds something does not look at updated_after.
+_FAR_FUTURE: Final = 4_102_444_800 * _SECOND
+#: Tasks in memory over all threads before they are written: larger row groups compress better.
+_BUFFERED_TASKS: Final = 40_000
+
+
+@documented
+def export_tasks(  # noqa: PLR0913 - the filters are the service's own names, each worth a keyword
+    path: str | os.PathLike[str],
+    *,
+    tables: Sequence[str] = TASK_TABLES,
+    project: str | None = None,
+    batch: str | None = None,
+    type: str | None = None,
+    status: str | None = None,
+    customer_review_status: str | Iterable[str] | None = None,
+    tags: str | Iterable[str] | None = None,
+    created_after: TimeLike | None = None,
+    created_before: TimeLike | None = None,
+    completed_after: TimeLike | None = None,
+    completed_before: TimeLike | None = None,
+    updated_after: TimeLike | None = None,
+    updated_before: TimeLike | None = None,
+    include_attachment_url: bool = False,
+    limited_response: bool = False,
+    incremental: bool = True,
+    full: bool = False,
+    audit_lookback_days: float | None = 30.0,
+    progress: bool = True,
+    client: Client | None = None,
+) -> ExportReport:
+    """Bring tasks, audits and answers into a folder of Parquet files, or bring such a folder up to date.
+
+    Parameters
+    ----------
+    path : path
+        A folder of its own: new, empty, or written by an earlier call with the same filters.
+    tables : list of str
+        ``"tasks"``, and any of ``"audits"`` and ``"annotations"``.
+    {filters}
+    incremental : bool
+        Read only what may have changed since the last run. With filters that a task can come to match later, such as
+        ``status``, this is not possible: pass False, and the folder is rewritten in one step.
+    full : bool
+        Read everything once more, such as after tasks were deleted.
+    audit_lookback_days : float or None
+        An audit, tag or metadata need not touch a task's ``updated_at``: tasks completed within so many days are
+        read again by an incremental run. None does not look back.
+    {door}
+
+    Returns
+    -------
+    ExportReport
+        What was read and what came of it, the service's total beside ours.
+
+    Raises
+    ------
+    InputError
+        For an unusable filter, or one that rules out an incremental run; nothing was sent.
+    ExportError
+        If the folder was exported with other filters, from another host, or with another key; if it holds other
+        files; or if somebody else is writing to it.
+
+    Notes
+    -----
+    The same call after a crash or kill at any instant goes on where it stopped, and after it has finished brings the
+    folder up to date. At every instant ``pd.read_parquet(path / "tasks")`` sees the state of the last finished run,
+    one row per task. One request per 100 tasks, and about one per window of time before; an increment that finds
+    nothing new takes two. Memory stays bounded whatever the number of tasks.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> root = tempfile.mkdtemp()
+    >>> rf.export_tasks(root, project="no_such_project").rows
+    {{'tasks': 0, 'audits': 0, 'annotations': 0}}
+    >>> len(pd.read_parquet(root + "/tasks"))
+    0
+
+    >>> rf.export_tasks(root, project="another_project")
+    Traceback (most recent call last):
+    refonte_frames.errors.ExportError: ... project was 'no_such_project' and is now 'another_project'. ...
+    """
+    filters = filters_of(
+        project=project,
+        batch=batch,
+        type=type,
+        status=status,
+        customer_review_status=customer_review_status,
+        tags=tags,
+        created_after=created_after,
+        created_before=created_before,
+        completed_after=completed_after,
+        completed_before=completed_before,
+        updated_after=updated_after,
+        updated_before=updated_before,
+        include_attachment_url=include_attachment_url,
+        limited_response=limited_response,
+    )
+    if incremental:
+        _require_steady(filters)
+    order = _Order(_dataset_tables(tables), filters, incremental and not full, audit_lookback_days)
+    dataset = Dataset(path)
+    exporter = _Exporter(resolve_client(client), dataset, order, progress)
+    with dataset.lock():
+        dataset.settle()
+        return exporter.run()
+
+
+def _dataset_tables(tables: Sequence[str]) -> tuple[str, ...]:
+    names = [tables] if isinstance(tables, str) else list(tables)
+    for name in names:
+        if name not in TASK_TABLES:
+            raise InputError(f"There is no table {name!r} to export. There are {', '.join(TASK_TABLES)}.")
+    if "tasks" not in names:
+        raise InputError("An exported folder always holds the table tasks: name it among tables, or leave tables out.")
+    return tuple(name for name in TASK_TABLES if name in names)
+
+
+def _require_steady(filters: Filters) -> None:
+    if unsteady := filters.unsteady():
+        raise InputError(
+            f"Tasks come to match {' and '.join(unsteady)}, or cease to, while they are worked on: such a folder "
+            "cannot be brought up to date. Export without this filter and use "
+            "rf.open_export(path).tasks.to_pandas(filter=…), or pass incremental=False to rewrite the folder with "
+            "every call."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What a call wants."""
+
+    tables: tuple[str, ...]
+    filters: Filters
+    is_incremental: bool
+    lookback_days: float | None
+
+
+@dataclass(slots=True)
+class _Exporter:
+    """Carries out one call, under the folder's lock."""
+
+    client: Client
+    dataset: Dataset
+    order: _Order
+    progress: bool
+    _began: float = field(default_factory=time.monotonic)
+    _answers_before: dict[str, int] = field(default_factory=dict)
+
+    def run(self) -> ExportReport:
+        self._answers_before = self.client.requests_by_status()
+        settings = Settings(
+            self.client.host, self.client.key_fingerprint, list(self.order.tables), self.order.filters.as_json()
+        )
+        self.dataset.check(settings)
+        run = self.dataset.unfinished(settings)
+        if run is not None:
+            report = self._finish(run, is_resumed=True)
+            if time.time() - run.plan.began < _FRESH_SECS:
+                return report
+        manifest = self.dataset.manifest()
+        plan = None
+        if self.order.is_incremental and manifest is not None:
+            plan = self._plan_increment(settings, manifest)
+        return self._finish(self.dataset.begin(plan or self._plan_all(settings, manifest)), is_resumed=False)
+
+    def _plan_all(self, settings: Settings, manifest: Manifest | None) -> RunPlan:
+        plan = plan_sweep(self._source(Job()))
+        jobs = [Job(window.start, window.end) for window in plan.windows]
+        honours = manifest.honours_updated if manifest else None
+        return _run_plan(settings, manifest, jobs, plan, is_increment=False, honours=honours)
+
+    def _plan_increment(self, settings: Settings, manifest: Manifest) -> RunPlan | None:
+        """Plan to read what may have changed; None when only reading everything can tell."""
+        honours = manifest.honours_updated
+        if honours is None:
+            honours = self._count(replace(self.order.filters, updated_after=_FAR_FUTURE)) == 0
+        if not honours:
+            return None
+        bounds = [Job(updated_after=manifest.watermark - _OVERLAP_MICROS)]
+        if (since := self._lookback(manifest)) is not None:
+            bounds.append(Job(completed_after=since))
+        plans = [plan_sweep(self._source(bound)) for bound in bounds]
+        jobs = [
+            Job(window.start, window.end, bound.updated_after, bound.completed_after)
+            for bound, plan in zip(bounds, plans, strict=True)
+            for window in plan.windows
+        ]
+        whole = replace(plans[0], total=self._count(self.order.filters))
+        return _run_plan(settings, manifest, jobs, whole, is_increment=True, honours=True)
+
+    def _lookback(self, manifest: Manifest) -> int | None:
+        days = self.order.lookback_days
+        return None if days is None else manifest.watermark - int(days * _DAY)
+
+    def _source(self, job: Job) -> Source:
+        filters = replace(self.order.filters, updated_after=job.updated_after, completed_after=job.completed_after)
+        is_narrowed = job.updated_after is not None or job.completed_after is not None
+        return Source(self.client, filters if is_narrowed else self.order.filters, self.order.tables)
+
+    def _count(self, filters: Filters) -> int | None:
+        reply = self.client.send(Call.get("tasks", query=[*filters.query(), ("limit", "1")]))
+        return self._source(Job()).decoder.decode(reply.body, where="GET /tasks?limit=1").total
+
+    def _finish(self, run: Run, *, is_resumed: bool) -> ExportReport:
+        """Read the windows that are left, lay the tables out, and put them in place."""
+        self._read(run)
+        tally = Tally()
+        for done in run.finished():
+            tally.add(Tally.from_json(done.tally))
+        layout, increment = self._layout(run)
+        files = run.lay_out(layout)
+        watermark, source = run.plan.watermark, run.plan.watermark_source
+        if tally.newest_stamp is not None and tally.newest_stamp > watermark:
+            watermark, source = tally.newest_stamp, "newest stamp"
+        rows = {table: sum(entry.rows for entry in entries) for table, entries in files.items()}
+        report = ExportReport(
+            path=self.dataset.root,
+            run_id=run.plan.run_id,
+            mode=run.plan.mode,
+            is_resumed=is_resumed,
+            rows=rows,
+            tasks_read=tally.tasks,
+            tasks_new=increment.new if increment else tally.tasks if run.plan.generation == 1 else None,
+            tasks_changed=increment.changed if increment else None,
+            tasks_unchanged=increment.unchanged if increment else None,
+            service_total=run.plan.total,
+            pages=tally.pages,
+            windows=tally.windows,
+            windows_unsettled=tally.windows_unsettled,
+            requests=self._answers(),
+            wire_bytes=tally.wire_bytes,
+            seconds=round(time.monotonic() - self._began, 3),
+            drift=tally.drift.as_json(),
+            watermark=stamp_of(watermark),
+            watermark_source=source,
+            audits_complete_since=self._audits_complete_since(run),
+        )
+        self.dataset.commit(run, files, report.as_json(), watermark)
+        return report
+
+    def _layout(self, run: Run) -> tuple[Layout, Increment | None]:
+        manifest = self.dataset.manifest()
+        if run.plan.mode == "increment" and manifest is not None:
+            return fold(self.dataset, manifest, run)
+        return [piece_of(run, done) for done in run.finished()], None
+
+    def _audits_complete_since(self, run: Run) -> str | None:
+        manifest = self.dataset.manifest()
+        if run.plan.mode != "increment" or manifest is None:
+            return None
+        since = self._lookback(manifest)
+        return stamp_of(manifest.watermark - _OVERLAP_MICROS if since is None else since)
+
+    def _answers(self) -> dict[str, int]:
+        counts = self.client.requests_by_status().items()
+        new = {status: count - self._answers_before.get(status, 0) for status, count in sorted(counts)}
+        return {status: count for status, count in new.items() if count}
+
+    def _read(self, run: Run) -> None:
+        """Read the windows that are not finished yet, several at once."""
+        left = [index for index in range(len(run.plan.jobs)) if index not in run.done]
+        sources = _Sources(run, self._source)
+        workers = min(self.client.max_workers, max(1, len(left)))
+        stop = threading.Event()
+        with bar(_expected(run), "Exporting", "tasks", progress=self.progress) as shown:
+            shown.update(sum(done.tally["tasks"] for done in run.done.values()))
+
+            def work(_: Window, position: int, put: Callable[[WindowDone], None]) -> None:
+                index = left[position]
+                source = replace(sources.of(run.plan.jobs[index]), stop=stop)
+                name = f"{run.plan.generation:06d}-{index:05d}"
+                groups = _BUFFERED_TASKS // workers
+                with PartWriter(run.parts, self.order.tables, name, group_tasks=groups) as part:
+                    done = _read_job(source, run.plan.jobs[index], index, part, shown)
+                    if not stop.is_set():
+                        put(done)
+
+            windows = [_window_of(run.plan.jobs[index]) for index in left]
+            for done in run_windows(windows, work, workers=workers, stop=stop):
+                run.note(done)
+
+
+class _Sources:
+    """One source for each bound that an increment adds, so that its windows know of each other's border."""
+
+    def __init__(self, run: Run, source_of: Callable[[Job], Source]) -> None:
+        self._sources: dict[tuple[int | None, int | None], Source] = {}
+        for job in run.plan.jobs:
+            self._sources.setdefault((job.updated_after, job.completed_after), source_of(job))
+        for index, done in run.done.items():
+            job = run.plan.jobs[index]
+            self.of(job).border.own(done.border, _window_of(job))
+
+    def of(self, job: Job) -> Source:
+        return self._sources[job.updated_after, job.completed_after]
+
+
+def _window_of(job: Job) -> Window:
+    return Window(job.start, job.end)
+
+
+def _expected(run: Run) -> int | None:
+    """Say how many tasks a run will read, where that is known."""
+    return None if run.plan.mode == "increment" else run.plan.total
+
+
+def _read_job(source: Source, job: Job, index: int, part: PartWriter, shown: Bar) -> WindowDone:
+    """Read one window into its files."""
+
+    def emit(batches: Batches) -> None:
+        part.write(batches)
+        shown.update(batches["tasks"].num_rows)
+
+    tally = read_window(source, _window_of(job), emit)
+    return WindowDone(index, part.finish(), tally.as_json(), source.border.owned(_window_of(job)))
+
+
+def _run_plan(
+    settings: Settings,
+    manifest: Manifest | None,
+    jobs: Iterable[Job],
+    plan: Plan,
+    *,
+    is_increment: bool,
+    honours: bool | None,
+) -> RunPlan:
+    now = datetime.now(UTC)
+    # The earlier of two clocks: with the later one, a change that was stamped by the other would be passed over.
+    is_service_clock = plan.server_time is not None and plan.server_time <= now
+    safe = plan.server_time if plan.server_time is not None and is_service_clock else now
+    return RunPlan(
+        run_id=new_run_id(),
+        generation=manifest.generation + 1 if manifest else 1,
+        settings=settings,
+        schema_version=SCHEMA_VERSION,
+        started_at=now.isoformat(),
+        began=time.time(),
+        jobs=list(jobs),
+        total=plan.total,
+        mode="increment" if is_increment else plan.mode,
+        watermark=int(safe.timestamp() * _SECOND),
+        watermark_source="service clock" if is_service_clock else "this machine's clock",
+        honours_updated=honours,
+    )
