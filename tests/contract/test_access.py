@@ -1,0 +1,145 @@
+"""Who is let in, and what an unacceptable request is told (contract 1.1 to 1.3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+import base64
+
+import pytest
+import requests
+
+
+def basic(text: str) -> dict[str, str]:
+    """Write an Authorization header."""
+    return {"Authorization": "Basic " + base64.b64encode(text.encode()).decode()}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        basic("nobody:"),
+        basic("test_Capital:"),
+        basic("test_" + "a" * 25 + ":"),
+        basic("test_:"),
+        basic("test_demo:password"),
+        basic("test_demo"),
+        {"Authorization": "test_demo"},
+        {"Authorization": "Bearer test_demo"},
+        {"Authorization": "Basic %%%"},
+    ],
+)
+def test_anything_but_a_key_with_an_empty_password_is_401(service_url: str, headers: dict[str, str]) -> None:
+    """A missing, malformed or foreign credential is refused in the documented shape."""
+    reply = requests.get(f"{service_url}/tasks", headers=headers, timeout=30)
+    assert reply.status_code == 401
+    assert reply.json()["status_code"] == 401
+
+
+def test_the_scheme_is_read_whatever_its_case(service_url: str) -> None:
+    """HTTP says that authentication schemes have no case."""
+    headers = {"Authorization": basic("test_scheme:")["Authorization"].replace("Basic", "bAsIc")}
+    assert requests.get(f"{service_url}/tasks", headers=headers, timeout=30).status_code == 200
+
+
+def test_a_live_object_is_unknown_to_the_test_key(live: Any, service_url: str, name: str) -> None:
+    """The two modes of one account share nothing, and say so as if the object did not exist."""
+    live.project(name)
+    task = live.task(project=name)
+    key = live.session.auth[0].replace("live_", "test_")
+    for path in (f"/projects/{name}", f"/task/{task['task_id']}"):
+        assert requests.get(service_url + path, auth=(key, ""), timeout=30).status_code == 404
+    sent = {"name": "b", "project": name}
+    assert requests.post(f"{service_url}/batches", json=sent, auth=(key, ""), timeout=30).status_code == 400
+
+
+def test_an_unknown_path_is_404(api: Any) -> None:
+    """A path that is not documented is refused in the documented shape."""
+    api.refused(404, "GET", "/no/such/thing")
+
+
+@pytest.mark.parametrize(("verb", "path"), [("PUT", "/tasks"), ("DELETE", "/projects"), ("GET", "/batches/x/finalize")])
+def test_a_wrong_verb_is_405_and_names_the_right_ones(api: Any, verb: str, path: str) -> None:
+    """The Allow header tells what would have been possible."""
+    api.refused(405, verb, path)
+    assert "GET" in api.call(verb, path).headers["allow"] or "POST" in api.call(verb, path).headers["allow"]
+
+
+def test_a_segment_that_is_no_utf8_is_404(api: Any) -> None:
+    """A percent-encoded byte salad names nothing."""
+    api.refused(404, "GET", "/batches/%ff%fe")
+
+
+def test_a_query_that_is_no_utf8_is_400(api: Any) -> None:
+    """The same in a query is an invalid parameter."""
+    api.refused(400, "GET", "/tasks?project=%ff")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"{",
+        b'{"attachment": NaN}',
+        b'{"attachment": Infinity}',
+        b'{"priority": 1e999}',
+        b'{"attachment": "\\ud800"}',
+        b'{"attachment": "\xff"}',
+        b"\xef\xbb\xbf{}",
+        b"[" * 1000 + b"]" * 1000,
+        b'{"metadata": ' + b'{"a":' * 200 + b"1" + b"}" * 200 + b"}",
+        b"[]",
+        b'"text"',
+        b"null",
+        b"{} {}",
+        b'{"attachment": "\x00"}',
+    ],
+)
+def test_a_body_that_is_no_strict_json_object_is_400(api: Any, text: bytes) -> None:
+    """NaN, lone surrogates, marks, depth and trailing text are refused, and the next request works."""
+    api.refused(400, "POST", "/task/categorization", data=text, headers={"Content-Type": "application/json"})
+    api.task()
+
+
+def test_another_content_type_is_415(api: Any) -> None:
+    """A creation takes JSON and forms only."""
+    api.refused(415, "POST", "/task/categorization", data="<xml/>", headers={"Content-Type": "application/xml"})
+
+
+def test_a_huge_body_is_413_and_the_connection_survives(api: Any, body: Callable[..., dict[str, Any]]) -> None:
+    """The answer arrives although the body was not kept."""
+    huge = b'{"attachment": "' + b"x" * 17_000_000 + b'"}'
+    api.refused(413, "POST", "/task/categorization", data=huge, headers={"Content-Type": "application/json"})
+    api.ok("POST", "/task/categorization", json=body())
+
+
+def test_ten_megabytes_of_text_are_accepted(api: Any, body: Callable[..., dict[str, Any]]) -> None:
+    """A long document is no abuse."""
+    task = api.ok("POST", "/task/categorization", json=body(attachment="x" * 10_000_000))
+    assert len(task["params"]["attachment"]) == 10_000_000
+
+
+@pytest.mark.parametrize("path", ["/projects", "/batches", "/task/categorization"])
+def test_an_empty_body_is_an_empty_object(api: Any, path: str) -> None:
+    """A client that sends nothing for {} is told what is missing."""
+    assert "required" in api.refused(400, "POST", path) or "attachment" in api.refused(400, "POST", path)
+
+
+def test_a_foreign_host_header_is_refused(service_url: str) -> None:
+    """A web page whose name was pointed at this machine gets nothing."""
+    if not service_url.startswith("http://127.0.0.1"):
+        pytest.skip("about the sandbox only")
+    headers = {"Host": "evil.example:80"}
+    assert requests.get(f"{service_url}/tasks", headers=headers, auth=("test_a", ""), timeout=30).status_code == 403
+
+
+def test_a_foreign_origin_is_refused(service_url: str) -> None:
+    """A web page of somebody else cannot call the sandbox."""
+    if not service_url.startswith("http://127.0.0.1"):
+        pytest.skip("about the sandbox only")
+    headers = {"Origin": "http://evil.example"}
+    assert requests.get(f"{service_url}/tasks", headers=headers, auth=("test_a", ""), timeout=30).status_code == 403
