@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 from dataclasses import dataclass, field
+from typing import Self
 
 
 @dataclass
@@ -16,7 +17,7 @@ class RawServer:
     gap_secs: float = 0.0
     requests: list[bytes] = field(default_factory=list)
 
-    def __enter__(self) -> RawServer:
+    def __enter__(self) -> Self:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-import refonte_frames as rf
-from refonte_frames.transport.calls import Call
+from refonte_frames.transport.calls import Call, path_of
+
+if TYPE_CHECKING:
+    import refonte_frames as rf
 
 TEXT = {"attachment_type": "text", "categories": ["a", "b"]}
 
@@ -27,7 +29,5 @@ def tasks_of(client: rf.Client) -> list[dict[str, Any]]:
 
 def post(client: rf.Client, *segments: str, body: Any = None) -> Any:
     """Send a POST and return its answer."""
-    from refonte_frames.transport.calls import path_of
-
     raw = None if body is None else msgspec.json.encode(body)
     return msgspec.json.decode(client.send(Call("POST", path_of(*segments), body=raw)).body)

@@ -203,7 +203,7 @@ def test_the_callers_frame_is_not_touched() -> None:
 def test_equal_rows_are_refused_shared_or_numbered() -> None:
     """The three modes of duplicates, and the rows in the error."""
     frame = pd.DataFrame({"attachment": [URL, URL + "2", URL]})
-    with pytest.raises(InputError, match="One id occurs more than once.*rows 0, 2"):
+    with pytest.raises(InputError, match=r"One id occurs more than once.*rows 0, 2"):
         images(frame, unique_id="auto")
     assert len(images(frame, unique_id="auto", duplicates="share")) == 2
     ids = [task["unique_id"] for task in images(frame, unique_id="auto", duplicates="each")]

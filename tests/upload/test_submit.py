@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import stat
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import polars as pl
@@ -14,9 +14,6 @@ from service import TEXT, post, tasks_of
 
 import refonte_frames as rf
 from refonte_frames.transport.calls import Call
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 OPTIONS: dict[str, Any] = {
     "type": "categorization",
@@ -86,7 +83,7 @@ def test_the_attributes_tell_counts_requests_and_journal(client: rf.Client) -> N
     about = submit(texts(3), client).attrs["refonte"]
     assert about["counts"] == {"created": 3, "existing": 0, "failed": 0, "unsent": 0, "unknown": 0}
     assert about["requests_by_status"] == {"200": 3}
-    assert os.path.exists(about["journal"])
+    assert Path(about["journal"]).exists()
     assert len(about["run_id"]) == 32
 
 
@@ -257,7 +254,7 @@ def test_the_very_same_task_of_somebody_else_is_taken_over(client: rf.Client) ->
 def test_a_holder_that_ended_fails_the_row_unless_it_may_be_made_anew(
     sandbox: rf.Sandbox, client: rf.Client, tmp_path: Path, ending: str
 ) -> None:
-    """resubmit clears the old task's id and makes one more, exactly one."""
+    """Asked to resubmit, it clears the old task's id and makes one more, exactly one."""
     first = submit(texts(1), client)
     task_id = first["task_id"].iloc[0]
     if ending == "canceled":
@@ -503,7 +500,7 @@ def test_a_batch_that_is_finalized_takes_no_more(client: rf.Client) -> None:
 
 
 def test_a_projects_own_params_may_stand_for_missing_ones(client: rf.Client) -> None:
-    """categories of the project: no row needs them."""
+    """What the project knows, no row needs."""
     post(client, "projects", body={"type": "categorization", "name": "p", "params": {"categories": ["a", "b"]}})
     assert counts(submit(texts(2), client, project="p", params={"attachment_type": "text"})) == {"created": 2}
 
@@ -513,11 +510,10 @@ def test_a_projects_own_params_may_stand_for_missing_ones(client: rf.Client) -> 
 
 def test_a_journal_is_private(client: rf.Client) -> None:
     """Mode 0600, in folders of 0700, and no key in it."""
-    path = submit(texts(1), client).attrs["refonte"]["journal"]
-    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
-    assert stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) == 0o700
-    with open(path, "rb") as file:
-        assert client._key._value.encode() not in file.read()
+    path = Path(submit(texts(1), client).attrs["refonte"]["journal"])
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert client._key._value.encode() not in path.read_bytes()
 
 
 def test_another_accounts_journal_is_refused(sandbox: rf.Sandbox, client: rf.Client, tmp_path: Path) -> None:
