@@ -31,6 +31,9 @@ USAGE: Final = 2
 SERVICE: Final = 3
 INTERRUPTED: Final = 130
 
+#: What `export tasks` writes unless told otherwise.
+_TABLES: Final = ("tasks", "audits", "annotations")
+
 #: Rows of a receipt that are shown in a terminal; a pipe gets all of them.
 _ROWS_SHOWN: Final = 10
 
@@ -394,6 +397,73 @@ def status(
         _print_json(counted.to_dict("records"))
     else:
         _print_rows(counted, limit=None)
+
+
+@export_app.command("tasks")
+def export_tasks(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="Folder of the dataset.", show_default=False)],
+    *,
+    project: Annotated[str | None, typer.Option("--project", help="Only tasks of this project.")] = None,
+    batch: Annotated[str | None, typer.Option("--batch", help="Only tasks of this batch.")] = None,
+    type_: Annotated[str | None, typer.Option("--type", help="Only tasks of this type.")] = None,
+    status_: Annotated[
+        str | None, typer.Option("--status", help="pending, completed, canceled or error; needs --rewrite.")
+    ] = None,
+    tags: Annotated[
+        list[str] | None, typer.Option("--tag", help="Any of these tags; needs --rewrite. Repeatable.")
+    ] = None,
+    created_after: Annotated[
+        str | None, typer.Option("--created-after", metavar="TIME", help="Such as 2020-07-01.")
+    ] = None,
+    created_before: Annotated[str | None, typer.Option("--created-before", metavar="TIME")] = None,
+    completed_after: Annotated[
+        str | None, typer.Option("--completed-after", metavar="TIME", help="Needs --rewrite.")
+    ] = None,
+    completed_before: Annotated[
+        str | None, typer.Option("--completed-before", metavar="TIME", help="Needs --rewrite.")
+    ] = None,
+    tables: Annotated[
+        list[str] | None, typer.Option("--table", help="tasks, audits or annotations. Default: all. Repeatable.")
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Read everything once more, not only what changed.")] = False,
+    rewrite: Annotated[
+        bool, typer.Option("--rewrite", help="Replace the folder's content in one step, for filters that shift.")
+    ] = False,
+    as_json: AsJson = False,
+    base_url: BaseUrl = None,
+) -> None:
+    """Export tasks, audits and annotations to Parquet.
+
+    Run the same line again to bring the folder up to date; after a crash it goes on where it stopped. The report is
+    printed on stdout.
+
+    \b
+    Examples:
+      refonte-frames export tasks kittens --project kittens
+      refonte-frames export tasks done --batch kittens_2020-07 --status completed --rewrite --json
+    """
+    from refonte_frames.export import export  # noqa: PLC0415 - loads pandas
+
+    report = export.export_tasks(
+        path,
+        tables=tables or _TABLES,
+        project=project,
+        batch=batch,
+        type=type_,
+        status=status_,
+        tags=tags,
+        created_after=created_after,
+        created_before=created_before,
+        completed_after=completed_after,
+        completed_before=completed_before,
+        incremental=not rewrite,
+        full=full,
+        client=_client(base_url),
+    )
+    if as_json:
+        _print_json({"path": str(report.path), **report.as_json()})
+    else:
+        typer.echo(str(report))
 
 
 def _read(path: Path, *id_columns: str | None) -> pd.DataFrame:

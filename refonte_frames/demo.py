@@ -15,8 +15,8 @@ import typer
 
 from refonte_frames import progress
 from refonte_frames.errors import InputError
-from refonte_frames.export.dataset import open_export
 from refonte_frames.export.export import export_tasks
+from refonte_frames.export.opened import open_export
 from refonte_frames.resources import batches, projects
 from refonte_frames.sandbox.session import Sandbox
 from refonte_frames.text_tables import text_table
@@ -32,7 +32,8 @@ __all__ = ["run"]
 #: Lies in every folder the demo made; without it nothing is overwritten.
 MARK: Final = ".refonte-demo"
 DAYS: Final = 3
-WIDTH: Final = 100
+#: Tables are laid out for the window, but never wider than this.
+WIDEST: Final = 100
 ROWS_SHOWN: Final = 5
 
 
@@ -79,8 +80,8 @@ JOBS: Final = (
 
 #: What is shown of each table; all columns are in the files.
 SHOWN: Final = {
-    "tasks": ["task_id", "type", "batch", "status", "completed_at", "turnaround_secs", "n_annotations", "n_audits"],
-    "audits": ["task_id", "audit_index", "audit_result", "audit_source", "audited_by", "audited_at"],
+    "tasks": ["task_id", "type", "status", "turnaround_secs", "n_annotations", "n_audits"],
+    "audits": ["task_id", "audit_result", "audit_source", "audited_by", "audited_at"],
     "annotations": ["task_id", "type", "geometry", "label", "left", "top", "width", "height"],
 }
 
@@ -111,8 +112,10 @@ def run(out: Path, *, keep: bool = False) -> None:
             _submit(job, out, client)
         _submit_again(JOBS[0], out, client)
         _label(sandbox)
-        export_tasks(out / "export", client=client)
-    _show(out / "export")
+        _tell(f"\nEverything is exported to {out / 'export'}:")
+        report = export_tasks(out / "export", client=client)
+        _tell(", ".join(f"{count} {table}" for table, count in report.rows.items()) + ".")
+    _show(out)
     _tell(f"\nDone in {time.monotonic() - began:.0f} s.")
     _say_next(out, keep=keep)
 
@@ -148,7 +151,7 @@ def _submit(job: Job, out: Path, client: Client) -> None:
     receipt = _submitted(frame, job, out, client)
     receipt.to_csv(out / f"{job.frame}_receipt.csv", index=False)
     key = job.metadata[0]
-    _tell(text_table(receipt[[key, "task_id", "outcome", "unique_id"]].head(3), width=WIDTH))
+    _table(receipt[[key, "task_id", "outcome", "unique_id"]].head(3))
 
 
 def _submit_again(job: Job, out: Path, client: Client) -> None:
@@ -174,7 +177,10 @@ def _submitted(frame: pd.DataFrame, job: Job, out: Path, client: Client) -> pd.D
 
 
 def _label(sandbox: Sandbox) -> None:
-    _tell(f"\nSimulated labelers and reviewers work for {DAYS} days of the sandbox's time:")
+    _tell(
+        f"\nSimulated labelers and reviewers work for {DAYS} days of the sandbox's time (their answers are right in form;"
+    )
+    _tell("they cannot read, so do not look for sense in them):")
     done = {"completed": 0, "audits": 0}
     with progress.bar(DAYS, "Labeling", "days") as bar:
         for _ in range(DAYS):
@@ -185,12 +191,16 @@ def _label(sandbox: Sandbox) -> None:
     _tell(f"{done['completed']} tasks completed, {done['audits']} audits.")
 
 
-def _show(root: Path) -> None:
-    export = open_export(root)
+def _show(out: Path) -> None:
+    export = open_export(out / "export")
     for name, columns in SHOWN.items():
         table = getattr(export, name).to_pandas()
-        _tell(f"\n{name}: {len(table):,} rows, {len(table.columns)} columns")
-        _tell(text_table(_telling(table)[columns].head(ROWS_SHOWN), width=WIDTH))
+        _tell(f"\n{name}: {len(table):,} rows, {len(table.columns)} columns, of which:")
+        _table(_telling(table)[columns].head(ROWS_SHOWN))
+    _tell("\nThe labels beside the texts they belong to, joined by task_id:")
+    receipt = pd.read_csv(out / "texts_receipt.csv")
+    labels = export.annotations.to_pandas(columns=["task_id", "label"]).astype({"task_id": "str"})
+    _table(receipt.merge(labels, on="task_id")[["change_id", "text", "label"]].head(ROWS_SHOWN))
 
 
 def _telling(table: pd.DataFrame) -> pd.DataFrame:
@@ -214,6 +224,10 @@ def _say_next(out: Path, *, keep: bool) -> None:
     database = out / "sandbox.db" if keep else Path("sandbox.db")
     _tell(f"  refonte-frames sandbox --db {database} --port 8377        # a service to try your own frame on")
     _tell("  refonte-frames submit --help")
+
+
+def _table(rows: pd.DataFrame) -> None:
+    typer.echo(text_table(rows, width=min(shutil.get_terminal_size().columns, WIDEST)))
 
 
 def _tell(text: str) -> None:

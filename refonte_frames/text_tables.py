@@ -44,7 +44,7 @@ def text_table(frame: pd.DataFrame, *, width: int = 80) -> str:
     cells = [[_shown(value) for value in frame[name]] for name in frame.columns]
     is_number = [pd.api.types.is_numeric_dtype(frame[name].dtype) for name in frame.columns]
     wanted = [max([_cells(name), *map(_cells, column)]) for name, column in zip(names, cells, strict=True)]
-    widths = _fit(wanted, width)
+    widths = _fit(wanted, [_cells(name) for name in names], width)
     shown = len(widths)
     rows = zip(*([name, *column] for name, column in zip(names, cells, strict=True)), strict=True)
     lines = [_line(row, widths, is_number) for row in rows]
@@ -53,18 +53,32 @@ def text_table(frame: pd.DataFrame, *, width: int = 80) -> str:
     return "\n".join(lines)
 
 
-def _fit(wanted: Sequence[int], width: int) -> list[int]:
-    """Shorten the widest columns until the line fits; leave out the last ones where that is not enough."""
-    widths = list(wanted)
-    while widths and sum(widths) + len(_GAP) * (len(widths) - 1) > width:
-        widest = max(widths)
-        if widest > _NARROWEST:
-            widths[widths.index(widest)] -= 1
-        elif len(widths) == 1:
-            break
-        else:
-            widths = list(wanted[: len(widths) - 1])
+def _fit(wanted: Sequence[int], names: Sequence[int], width: int) -> list[int]:
+    """Shorten the widest columns until the line fits; leave out the last ones where that is not enough.
+
+    Names of columns are cut only in a table of a single column: half a name says less than half a text.
+    """
+    floors = [min(whole, max(name, _NARROWEST)) for whole, name in zip(wanted, names, strict=True)]
+    shown = len(wanted)
+    while shown > 1 and _line_width(floors[:shown]) > width:
+        shown -= 1
+    widths = list(wanted[:shown])
+    while (excess := _line_width(widths) - width) > 0:
+        slack = [whole - floor for whole, floor in zip(widths, floors, strict=False)]
+        if max(slack) == 0:
+            return [width]
+        widest = max(range(shown), key=lambda at: (slack[at] > 0, widths[at]))
+        widths[widest] -= min(excess, max(1, min(slack[widest], widths[widest] - _second(widths))))
     return widths
+
+
+def _second(widths: Sequence[int]) -> int:
+    """Width of the second widest column."""
+    return sorted(widths)[-2] if len(widths) > 1 else 0
+
+
+def _line_width(widths: Sequence[int]) -> int:
+    return sum(widths) + len(_GAP) * (len(widths) - 1)
 
 
 def _line(row: Sequence[str], widths: Sequence[int], is_number: Sequence[bool]) -> str:

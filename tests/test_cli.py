@@ -116,10 +116,10 @@ def rows_of(text: str) -> list[dict[str, str]]:
 # help
 
 
-@pytest.mark.parametrize("command", ["demo", "sandbox", "submit", "plan", "status"])
+@pytest.mark.parametrize("command", ["demo", "sandbox", "submit", "plan", "status", "export tasks"])
 def test_every_command_explains_itself(shell: Shell, command: str) -> None:
     """--help of every command has an example and ends well."""
-    done = shell.run(command, "--help")
+    done = shell.run(*command.split(), "--help")
     assert done.returncode == 0
     assert f"  refonte-frames {command}" in done.stdout
 
@@ -371,6 +371,39 @@ def test_status_of_an_unknown_batch_is_exit_code_3(shell: Shell) -> None:
     assert "There is no batch 'june'" in done.stderr
 
 
+# export
+
+
+def test_export_writes_a_dataset_and_brings_it_up_to_date(shell: Shell) -> None:
+    """The folder has one row per task, and the same line again adds what came since."""
+    assert shell.run("submit", "texts.csv", *SUBMIT_TEXTS).returncode == 0
+    first = shell.run("export", "tasks", "dataset", "--json")
+    assert first.returncode == 0, first.stderr
+    assert json.loads(first.stdout)["rows"]["tasks"] == 3
+    shell.write("more.csv", "text\na red boat\n")
+    assert shell.run("submit", "more.csv", *SUBMIT_TEXTS).returncode == 0
+    second = shell.run("export", "tasks", "dataset")
+    assert second.returncode == 0, second.stderr
+    assert "4 tasks" in second.stdout
+    exported = pd.read_parquet(shell.folder / "dataset" / "tasks")
+    assert sorted(exported["attachment"]) == ["a blue sky", "a green leaf", "a red boat", "a red car"]
+
+
+def test_export_of_other_filters_into_the_same_folder_is_wrong_usage(shell: Shell) -> None:
+    """A folder remembers what it holds; the sentence names the difference."""
+    assert shell.run("export", "tasks", "dataset", "--type", "categorization").returncode == 0
+    done = shell.run("export", "tasks", "dataset", "--type", "imageannotation")
+    assert done.returncode == 2
+    assert "'categorization' and is now 'imageannotation'" in done.stderr
+
+
+def test_export_with_a_filter_that_shifts_needs_rewrite(shell: Shell) -> None:
+    """A status changes under an incremental dataset: refused, and allowed with --rewrite."""
+    refused = shell.run("export", "tasks", "dataset", "--status", "completed")
+    assert refused.returncode == 2
+    assert shell.run("export", "tasks", "dataset", "--status", "completed", "--rewrite").returncode == 0
+
+
 # sandbox
 
 
@@ -406,3 +439,40 @@ def start_sandbox(shell: Shell, *arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+# demo
+
+
+def test_demo_tells_the_whole_story_twice(shell: Shell) -> None:
+    """It needs no key and no account, shows all three tables, writes what it says, and a second run replaces it."""
+    for _ in range(2):
+        done = shell.run("demo", REFONTE_API_KEY="", REFONTE_BASE_URL="")
+        assert done.returncode == 0, done.stderr
+        for heading in ("tasks: 296 rows", "audits: ", "annotations: ", "What to type next:"):
+            assert heading in done.stdout
+        assert max(map(len, done.stdout.splitlines())) <= 110
+    out = shell.folder / "refonte-demo"
+    assert len(pd.read_parquet(out / "export" / "tasks")) == 296
+    assert len(pd.read_csv(out / "texts_receipt.csv")) == 200
+    assert not (out / "sandbox.db").exists()
+    assert not (shell.folder / "home").exists()
+
+
+def test_demo_keeps_its_sandbox_when_asked(shell: Shell) -> None:
+    """With --keep the database is there afterwards, and serves the tasks that were labeled."""
+    assert shell.run("demo", "--out", "kept", "--keep").returncode == 0
+    with start_sandbox(shell, "--db", "kept/sandbox.db", "--port", "0") as process:
+        assert process.stdout is not None
+        base_url = json.loads(process.stdout.readline())["base_url"]
+        with Client(api_key="live_demo", base_url=base_url) as client:
+            assert batches.status("kittens 2020-07", client=client)["tasks_completed"].tolist() == [96]
+        process.send_signal(signal.SIGINT)
+
+
+def test_demo_has_bars_in_a_terminal(shell: Shell) -> None:
+    """In a terminal the long steps have bars, and tables keep within the window."""
+    code, drawn = shell.run_in_terminal("demo")
+    assert code == 0
+    assert "Submitting: 100%" in drawn
+    assert "Labeling: 100%" in drawn

@@ -21,6 +21,12 @@ def test_long_texts_are_shortened_visibly() -> None:
     assert text_table(pd.DataFrame({"text": ["x" * 50], "n": [1]}), width=20).splitlines()[1] == "x" * 16 + "…  1"
 
 
+def test_names_of_columns_are_not_cut_while_texts_can_be() -> None:
+    """A long name keeps its width; the long text beside it gives way."""
+    shown = text_table(pd.DataFrame({"turnaround_secs": [1.5], "text": ["x" * 50]}), width=30)
+    assert shown.splitlines() == ["turnaround_secs  text", " " * 12 + "1.5  " + "x" * 12 + "…"]
+
+
 def test_columns_without_room_are_named() -> None:
     """Where shortening is not enough the last columns are left out, and a line says which."""
     shown = text_table(pd.DataFrame({f"column_{n}": ["x" * 30] for n in range(5)}), width=25)
