@@ -177,10 +177,8 @@ def _submitted(frame: pd.DataFrame, job: Job, out: Path, client: Client) -> pd.D
 
 
 def _label(sandbox: Sandbox) -> None:
-    _tell(
-        f"\nSimulated labelers and reviewers work for {DAYS} days of the sandbox's time (their answers are right in form;"
-    )
-    _tell("they cannot read, so do not look for sense in them):")
+    _tell(f"\nSimulated labelers and reviewers work for {DAYS} days of the sandbox's time. Their answers are right")
+    _tell("in form; they cannot read, so look for no sense in them:")
     done = {"completed": 0, "audits": 0}
     with progress.bar(DAYS, "Labeling", "days") as bar:
         for _ in range(DAYS):
