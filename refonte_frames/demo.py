@@ -197,7 +197,7 @@ def _show(out: Path) -> None:
         _table(_telling(table)[columns].head(ROWS_SHOWN))
     _tell("\nThe labels beside the texts they belong to, joined by task_id:")
     receipt = pd.read_csv(out / "texts_receipt.csv")
-    labels = export.annotations.to_pandas(columns=["task_id", "label"]).astype({"task_id": "str"})
+    labels = export.annotations.to_pandas(columns=["task_id", "label"])
     _table(receipt.merge(labels, on="task_id")[["change_id", "text", "label"]].head(ROWS_SHOWN))
 
 
