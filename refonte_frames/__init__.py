@@ -11,26 +11,45 @@ from typing import Any
 from refonte_frames import errors
 from refonte_frames.errors import *  # noqa: F403 - every error is public, and errors.py imports nothing
 
-#: Where each public name lives. A module name stands for the module itself: a namespace of functions.
+#: Where each public function and class lives.
 _HOMES = {
     "Client": "client",
+    "Export": "export.opened",
+    "ExportReport": "export.report",
     "Sandbox": "sandbox.session",
-    "batches": "resources.batches",
+    "export_tasks": "export.export",
     "from_tasks": "upload.convert",
+    "get_task": "export.read",
+    "open_export": "export.opened",
     "plan": "upload.submit",
-    "projects": "resources.projects",
+    "read": "export.read",
+    "read_annotations": "export.read",
+    "read_audits": "export.read",
+    "read_tasks": "export.read",
+    "scan_annotations": "export.read",
+    "scan_audits": "export.read",
+    "scan_tasks": "export.read",
     "submit": "upload.submit",
     "to_tasks": "upload.convert",
 }
+#: Modules that are public as a whole: namespaces of functions or constants.
+_NAMESPACES = {
+    "batches": "resources.batches",
+    "errors": "errors",
+    "projects": "resources.projects",
+    "schemas": "schemas",
+}
 
-__all__ = sorted([*_HOMES, *errors.__all__, "errors"])  # noqa: PLE0605 - a list of the names above
+__all__ = sorted([*_HOMES, *_NAMESPACES, *errors.__all__])  # noqa: PLE0605 - a list of the names above
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name in _NAMESPACES:
+        value: Any = import_module(f"refonte_frames.{_NAMESPACES[name]}")
+    elif name in _HOMES:
+        value = getattr(import_module(f"refonte_frames.{_HOMES[name]}"), name)
+    else:
         raise AttributeError(f"module 'refonte_frames' has no attribute {name!r}")
-    home = import_module(f"refonte_frames.{_HOMES[name]}")
-    value = home if _HOMES[name].endswith(f".{name}") and not hasattr(home, name) else getattr(home, name)
     globals()[name] = value
     return value
 
