@@ -211,8 +211,9 @@ class _ApiCall(_Call):
         if rule.acts_first:
             self._handle(asked)
         if rule.is_saved and self._idempotency_key(asked):
+            world = self._world(asked)
             with service.store.transaction():
-                save_reply(service, self._world(asked), asked, answer)
+                save_reply(service, world, asked, answer)
         return answer
 
     async def _delayed(self, rule: Rule, asked: Asked) -> Answer:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from refonte_frames.sandbox.draws import Draws
 from refonte_frames.sandbox.lifecycle import content_digest
-from refonte_frames.sandbox.responses import answer_of, score, truth_of
+from refonte_frames.sandbox.responses import answer_of, score, truth_of, with_uuids
 
 if TYPE_CHECKING:
     from refonte_frames.sandbox.lifecycle import Task
@@ -97,7 +97,10 @@ def truth_about(seed: int, task: Task) -> Truth:
     """Give the truth about a task's content."""
     params = task.doc["params"]
     draws = Draws.of(seed, "content", content_digest(task.type, params))
-    return Truth(truth_of(task.type, params, draws), 0.8 * draws.normal("difficulty"))
+    truth = truth_of(task.type, params, draws)
+    own = Draws.of(seed, "task", task.key).sub("truth")
+    named = with_uuids(truth, own, keeps_given=bool(params.get("hypothesis")))
+    return Truth(named, 0.8 * draws.normal("difficulty"))
 
 
 def attempts_at(seed: int, task: Task, truth: Truth, count: int, duty_ms: int) -> list[Attempt]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from refonte_frames.sandbox.shapes import annotate, blur_annotations, label_names, legacy_annotate
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from refonte_frames.sandbox.draws import Draws
 
-__all__ = ["answer_of", "label_names", "score", "truth_of"]
+__all__ = ["answer_of", "score", "truth_of", "with_uuids"]
 
 Params = dict[str, Any]
 Response = dict[str, Any]
@@ -32,10 +34,9 @@ def truth_of(task_type: str, params: Params, draws: Draws) -> Response:
     draws : Draws
         Of the content.
     """
-    if isinstance(params.get("hypothesis"), dict) and params["hypothesis"]:
+    if params.get("hypothesis"):
         return dict(params["hypothesis"])
-    maker = _TRUTHS.get(task_type)
-    return maker(params, draws) if maker else {}
+    return _TRUTHS[task_type](params, draws)
 
 
 def answer_of(task_type: str, params: Params, truth: Response, draws: Draws, correct: float) -> Response:
@@ -50,40 +51,37 @@ def answer_of(task_type: str, params: Params, truth: Response, draws: Draws, cor
     correct : float
         Chance of getting an element right, 0 to 1.
     """
-    blur = _BLURS.get(task_type)
-    return blur(params, truth, draws, correct) if blur else truth
+    if blur := _BLURS.get(task_type):
+        return blur(params, truth, draws, correct)
+    return truth if draws.uniform("is_right") < correct else _TRUTHS[task_type](params, draws.sub("wrong"))
 
 
 def score(task_type: str, truth: Response, answer: Response) -> float:
     """Measure an answer against the truth: the share of elements that agree, 0 to 1."""
-    if task_type not in ("imageannotation", "namedentityrecognition"):
+    place = _PLACES.get(task_type)
+    if place is None:
         return float(answer == truth)
-    place = _box_place if task_type == "imageannotation" else _span_place
-    wanted = {place(item) for item in truth.get("annotations", [])}
-    found = {place(item) for item in answer.get("annotations", [])}
+    wanted = {place(item) for item in _objects(truth)}
+    found = {place(item) for item in _objects(answer)}
     everything = wanted | found
     return len(wanted & found) / len(everything) if everything else 1.0
 
 
-def _box_place(item: Response) -> tuple[str, ...]:
-    return (item["type"], item["label"], item["uuid"])
+def _objects(response: Response) -> list[Response]:
+    """List the annotations, also of a hypothesis that has none, or odd ones."""
+    annotations = response.get("annotations")
+    return [item for item in annotations if isinstance(item, dict)] if isinstance(annotations, list) else []
+
+
+def _box_place(item: Response) -> tuple[Any, ...]:
+    return tuple(str(item.get(name)) for name in ("uuid", "type", "label"))
 
 
 def _span_place(item: Response) -> tuple[Any, ...]:
-    return (item["start"], item["end"], item["label"])
+    return tuple(str(item.get(name)) for name in ("start", "end", "label"))
 
 
-def label_names(labels: Sequence[Any]) -> list[str]:
-    """Give the names that may be answered: strings, and the leaves of label objects (contract 5.2)."""
-    names: list[str] = []
-    for label in labels:
-        if isinstance(label, str):
-            names.append(label)
-        elif inner := label.get("subchoices"):
-            names += label_names(inner)
-        else:
-            names.append(label.get("choice") or label.get("name") or "")
-    return names
+_PLACES = {"imageannotation": _box_place, "namedentityrecognition": _span_place}
 
 
 # categorization
@@ -96,8 +94,7 @@ def _categorize(params: Params, draws: Draws) -> Response:
 
 
 def _taxonomy_choice(question: str, spec: Any, draws: Draws) -> list[str]:
-    choices = spec.get("choices") if isinstance(spec, dict) else spec
-    names = label_names(choices) if isinstance(choices, list) and choices else ["yes", "no"]
+    names = label_names(spec.get("choices") if isinstance(spec, dict) else spec) or ["yes", "no"]
     return [draws.pick(names, "taxonomy", question)]
 
 
@@ -123,7 +120,7 @@ def _blur_category(params: Params, truth: Response, draws: Draws, correct: float
         return truth
     if params.get("allow_multiple"):
         return _with_ids(params, _choose(categories, params, draws.sub("again")))
-    wrong = [name for name in categories if name != truth["category"]]
+    wrong = [name for name in categories if name != truth.get("category")]
     return _with_ids(params, draws.pick(wrong, "wrong")) if wrong else truth
 
 
@@ -155,8 +152,7 @@ def _span(text: str, start: int, end: int, label: str, uuid: str) -> Response:
 def _blur_spans(params: Params, truth: Response, draws: Draws, correct: float) -> Response:
     names = label_names(params["labels"])
     kept = []
-    for item in truth.get("annotations", []):
-        at = item["start"]
+    for at, item in enumerate(_objects(truth)):
         if draws.uniform("is_right", at) < correct:
             kept.append(item)
         elif draws.uniform("is_seen", at) < 0.5:
@@ -164,137 +160,171 @@ def _blur_spans(params: Params, truth: Response, draws: Draws, correct: float) -
     return {**truth, "annotations": kept}
 
 
-# imageannotation
+# texts
 
-_SIZES = ((640, 480), (1280, 720), (1920, 1080))
-
-
-def _annotate(params: Params, draws: Draws) -> Response:
-    width, height = draws.pick(_SIZES, "size")
-    annotations: list[Response] = []
-    for geometry, spec in params["geometries"].items():
-        chosen = spec if isinstance(spec, dict) else {}
-        names = label_names(chosen.get("objects_to_annotate") or []) or ["object"]
-        for n in range(draws.whole(0 if annotations else 1, 4, geometry, "objects")):
-            inner = draws.sub(geometry, n)
-            shape = _SHAPES.get(geometry, _box)(chosen, inner, width, height)
-            head = {"uuid": inner.uuid(), "type": geometry, "label": inner.pick(names, "label")}
-            annotations.append({**head, **shape, "attributes": _attributes(params, inner)})
-    return {"annotations": annotations, "links": [], "global_attributes": {}}
-
-
-def _box(spec: Params, draws: Draws, width: int, height: int) -> Response:
-    wide = _size(spec.get("min_width"), width, draws, "width")
-    high = _size(spec.get("min_height"), height, draws, "height")
-    left, top = draws.between(0, max(width - wide, 0), "left"), draws.between(0, max(height - high, 0), "top")
-    values = {"left": left, "top": top, "width": wide, "height": high}
-    if spec.get("integer_pixels"):
-        return {"left": int(left), "top": int(top), "width": -int(-wide // 1), "height": -int(-high // 1)}
-    return {name: round(value, 2) for name, value in values.items()}
+_WORDS = (
+    "amber",
+    "birch",
+    "cedar",
+    "delta",
+    "ember",
+    "field",
+    "grove",
+    "harbor",
+    "island",
+    "juniper",
+    "kettle",
+    "lantern",
+)
 
 
-def _size(least: Any, whole: int, draws: Draws, name: str) -> float:
-    low = float(least) if isinstance(least, int | float) and least > 0 else whole * 0.04
-    return draws.between(low, max(whole * 0.4, low), name)
+def _phrase(draws: Draws, name: str, length: int = 3) -> str:
+    return " ".join(draws.pick(_WORDS, name, n) for n in range(length))
 
 
-def _vertices(spec: Params, draws: Draws, width: int, height: int) -> Response:
-    low = spec.get("min_vertices") if isinstance(spec.get("min_vertices"), int) else 1
-    high = spec.get("max_vertices") if isinstance(spec.get("max_vertices"), int) else None
-    least = max(int(low or 1), 3) if high is None or high >= 3 else int(high)
-    count = draws.whole(least, max(least, min(high or 12, least + 6)), "vertices")
-    return {"vertices": _points(count, draws, width, height)}
+def _compare(params: Params, draws: Draws) -> Response:
+    found: Response = {}
+    if params.get("choices"):
+        found["choice"] = draws.pick(params["choices"], "choice")
+    if params.get("fields"):
+        found["fields"] = {key: _phrase(draws, key) for key in params["fields"]}
+    return found
 
 
-def _points(count: int, draws: Draws, width: int, height: int) -> list[Response]:
-    return [
-        {
-            "x": round(draws.between(0, width, "x", n), 2),
-            "y": round(draws.between(0, height, "y", n), 2),
-        }
-        for n in range(count)
-    ]
+def _transcribe(params: Params, draws: Draws) -> Response:
+    found: Response = {"fields": {key: _phrase(draws, key) for key in params["fields"]}}
+    if columns := params.get("repeatable_fields") or params.get("row_fields"):
+        count = draws.whole(1, 3, "rows")
+        found["rows"] = [{key: _phrase(draws, f"{key} {n}", 1) for key in columns} for n in range(count)]
+    return found
 
 
-def _point(_spec: Params, draws: Draws, width: int, height: int) -> Response:
-    return _points(1, draws, width, height)[0]
+def _listen(_params: Params, draws: Draws) -> Response:
+    seconds = round(draws.between(4, 1800, "duration"), 1)
+    return {"transcript": _phrase(draws, "transcript", draws.whole(4, 30, "words")), "duration": seconds}
 
 
-def _ellipse(_spec: Params, draws: Draws, width: int, height: int) -> Response:
-    x, y = draws.between(width * 0.3, width * 0.7, "x"), draws.between(height * 0.3, height * 0.7, "y")
-    rx, ry = draws.between(2, width * 0.2, "rx"), draws.between(2, height * 0.2, "ry")
-    ends = ((x - rx, y), (x, y - ry), (x + rx, y), (x, y + ry))
-    return {"vertices": [{"x": round(a, 2), "y": round(b, 2)} for a, b in ends]}
-
-
-def _cuboid(_spec: Params, draws: Draws, width: int, height: int) -> Response:
-    points = _points(8, draws, width, height)
-    return {"vertices": [{**point, "type": "vertex"} for point in points], "edges": []}
-
-
-_SHAPES: dict[str, Callable[[Params, Draws, int, int], Response]] = {
-    "box": _box,
-    "polygon": _vertices,
-    "line": _vertices,
-    "point": _point,
-    "ellipse": _ellipse,
-    "cuboid": _cuboid,
-}
-
-
-def _attributes(params: Params, draws: Draws) -> Response:
-    specs = params.get("annotation_attributes") or {}
-    return {name: _attribute(name, spec, draws) for name, spec in specs.items() if isinstance(spec, dict)}
-
-
-def _attribute(name: str, spec: Params, draws: Draws) -> Any:
-    kind = spec.get("type", "category")
-    if kind == "number":
-        return draws.whole(0, 20, "attribute", name)
-    if kind == "angle":
-        return round(draws.between(0, 360, "attribute", name), 1)
-    choices = label_names(spec["choices"]) if isinstance(spec.get("choices"), list) and spec["choices"] else []
-    chosen = draws.pick(choices, "attribute", name) if choices else "unclear"
-    return [chosen] if spec.get("allow_multiple") else chosen
-
-
-def _blur_annotations(params: Params, truth: Response, draws: Draws, correct: float) -> Response:
-    """Miss some, mislabel some, and draw every box a little off: the better the labeler, the less."""
-    kept = []
-    for n, item in enumerate(truth.get("annotations", [])):
-        inner = draws.sub("object", n)
-        is_right = inner.uniform("is_right") < correct
-        if is_right or inner.uniform("is_seen") < 0.5:
-            kept.append(_moved(params, item if is_right else _mislabeled(params, item, inner), inner, correct))
-    return {**truth, "annotations": kept}
-
-
-def _mislabeled(params: Params, item: Response, draws: Draws) -> Response:
-    spec = params["geometries"].get(item.get("type"))
-    names = label_names((spec.get("objects_to_annotate") if isinstance(spec, dict) else None) or [])
-    return {**item, "label": draws.pick(names, "wrong")} if names else item
-
-
-def _moved(params: Params, item: Response, draws: Draws, correct: float) -> Response:
-    spec = params["geometries"].get(item.get("type"))
-    is_whole = isinstance(spec, dict) and spec.get("integer_pixels")
-    spread = 1 + 8 * (1 - correct)
-    moved = {
-        name: max(0.0, item[name] + spread * draws.normal("move", name))
-        for name in ("left", "top", "x", "y")
-        if isinstance(item.get(name), int | float)
+def _collect(params: Params, draws: Draws) -> Response:
+    return {
+        "annotations": {_field_id(field, n): _field_value(field, draws, n) for n, field in enumerate(params["fields"])}
     }
-    return {**item, **{name: int(value) if is_whole else round(value, 2) for name, value in moved.items()}}
+
+
+def _field_id(field: Params, n: int) -> str:
+    return str(field.get("field_id") or f"field_{n}")
+
+
+def _field_value(field: Params, draws: Draws, n: int) -> Any:
+    kind = field.get("type")
+    if kind == "boolean":
+        return draws.uniform("field", n) < 0.5
+    if kind == "number":
+        return str(draws.whole(0, 100, "field", n))
+    choices = field.get("choices")
+    if isinstance(choices, list) and choices:
+        chosen = draws.pick(choices, "field", n)
+        value = chosen.get("value", chosen.get("label")) if isinstance(chosen, dict) else chosen
+        most = field.get("max_responses_required")
+        return [value] if isinstance(most, int) and most > 1 else value
+    return _phrase(draws, f"field {n}")
+
+
+def _read_document(params: Params, draws: Draws) -> Response:
+    pages = params.get("attachments") or [params.get("attachment")]
+    found: list[Response] = []
+    for n, feature in enumerate(params["features"]):
+        inner = draws.sub("feature", n)
+        place = _document_place(params, inner)
+        label = feature.get("label") or feature.get("title") or "feature"
+        head = {"uuid": inner.uuid(), "page": inner.whole(0, len(pages) - 1, "page"), "label": label}
+        found.append({**head, "text": _phrase(inner, "text"), "location": place, "refs": []})
+    return {"annotations": found}
+
+
+def _document_place(params: Params, draws: Draws) -> Response:
+    left, top = round(draws.between(0, 500, "left"), 1), round(draws.between(0, 700, "top"), 1)
+    wide, high = round(draws.between(20, 200, "width"), 1), round(draws.between(8, 40, "height"), 1)
+    if params.get("geometry") != "polygon":
+        return {"type": "box", "left": left, "top": top, "width": wide, "height": high}
+    corners = ((left, top), (left + wide, top), (left + wide, top + high), (left, top + high))
+    return {"type": "polygon", "vertices": [{"x": round(x, 1), "y": round(y, 1)} for x, y in corners]}
+
+
+# results behind a link
+
+
+def _link(draws: Draws, name: str) -> Response:
+    return {"url": f"https://results.invalid/{draws.uuid(name)}/{name}.json"}
+
+
+def _segment(params: Params, draws: Draws) -> Response:
+    names = label_names(params["labels"])
+    per_instance = set(params.get("instance_labels") or [])
+    mapping: Response = {}
+    labeled: Response = {}
+    index = 0
+    for name in names:
+        marks = []
+        for n in range(2 if name in per_instance else 1):
+            index += 1
+            marks.append({"index": index, "color": [draws.whole(0, 255, name, n, channel) for channel in "rgb"]})
+        urls = [_link(draws, f"{name}-{n}")["url"].replace(".json", ".png") for n in range(len(marks))]
+        is_single = name not in per_instance
+        mapping[name], labeled[name] = (marks[0], urls[0]) if is_single else (marks, urls)
+    images = {name: _link(draws, name)["url"].replace(".json", ".png") for name in ("image", "indexedImage")}
+    return {"labelMapping": mapping, "annotations": {"combined": images, "labeled": labeled}}
+
+
+def _linked(*names: str) -> Callable[[Params, Draws], Response]:
+    def make(_params: Params, draws: Draws) -> Response:
+        return {name: _link(draws, name) for name in names}
+
+    return make
+
+
+def with_uuids(response: Response, draws: Draws, *, keeps_given: bool) -> Response:
+    """Give every annotation an id of its own: equal contents have equal truths, but no two objects share an id."""
+    annotations = response.get("annotations")
+    if not isinstance(annotations, list):
+        return response
+    renamed = [_with_uuid(item, draws.sub(n), keeps_given=keeps_given) for n, item in enumerate(annotations)]
+    return {**response, "annotations": renamed}
+
+
+def _with_uuid(item: Any, draws: Draws, *, keeps_given: bool) -> Any:
+    if not isinstance(item, dict):
+        return item
+    name = "id" if "start" in item else "uuid"
+    is_legacy = name not in item and "type" not in item and name == "uuid"
+    if is_legacy or (keeps_given and item.get(name)):
+        return item
+    return {**item, name: draws.uuid()}
 
 
 _TRUTHS: dict[str, Callable[[Params, Draws], Response]] = {
     "categorization": _categorize,
     "namedentityrecognition": _recognize,
-    "imageannotation": _annotate,
+    "imageannotation": annotate,
+    "segmentannotation": _segment,
+    "videoannotation": _linked("annotations"),
+    "videoplaybackannotation": _linked("annotations", "events"),
+    "comparison": _compare,
+    "transcription": _transcribe,
+    "datacollection": _transcribe,
+    "audiotranscription": _listen,
+    "textcollection": _collect,
+    "documenttranscription": _read_document,
+    "lidarannotation": _linked("annotations"),
+    "lidarsegmentation": _linked("point_segmentations", "annotations"),
+    "lidarlinking": _linked("annotations"),
+    **{
+        name: legacy_annotate(name)
+        for name in ("annotation", "polygonannotation", "lineannotation", "pointannotation", "cuboidannotation")
+    },
 }
 
 _BLURS: dict[str, Callable[[Params, Response, Draws, float], Response]] = {
     "categorization": _blur_category,
     "namedentityrecognition": _blur_spans,
-    "imageannotation": _blur_annotations,
+    "imageannotation": blur_annotations,
 }
