@@ -19,6 +19,8 @@ from typing import Final
 
 import pyarrow as pa
 
+from refonte_frames.errors import InputError
+
 __all__ = [
     "ANNOTATIONS",
     "ATTEMPTS",
@@ -274,17 +276,48 @@ def describe(table: str) -> str:
     table : str
         One of `SCHEMAS`.
 
+    Returns
+    -------
+    str
+        The text to print.
+
+    Raises
+    ------
+    InputError
+        For a table that does not exist.
+
     Examples
     --------
-    >>> from refonte_frames import schemas
-    >>> print(schemas.describe("batch_snapshots").splitlines()[1])
+    >>> print(rf.schemas.describe("batch_snapshots").splitlines()[1])
     observed_at (timestamp[us, tz=UTC]): When the counts were read; never null.
+
+    >>> rf.schemas.describe("labels")
+    Traceback (most recent call last):
+    refonte_frames.errors.InputError: There is no table 'labels'. There are tasks, audits, ...
     """
+    if table not in SCHEMAS:
+        raise InputError(f"There is no table {table!r}. There are {', '.join(SCHEMAS)}.")
     return "\n".join(f"{field.name} ({field.type}): {field.metadata[b'doc'].decode()}" for field in SCHEMAS[table])
 
 
 def fingerprint(schema: pa.Schema) -> str:
-    """Hash names and types of a schema, leaving out the documentation, to 16 hex digits."""
+    """Hash names and types of a schema, leaving out the documentation.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+        One of `SCHEMAS`, or that of a file.
+
+    Returns
+    -------
+    str
+        16 hex digits, the same for two schemas that hold the same columns.
+
+    Examples
+    --------
+    >>> rf.schemas.fingerprint(rf.scan_tasks().schema) == rf.schemas.fingerprint(rf.schemas.TASKS)
+    True
+    """
     columns = "\n".join(f"{field.name} {field.type}" for field in schema)
     return hashlib.sha256(columns.encode()).hexdigest()[:16]
 

@@ -16,7 +16,16 @@ from refonte_frames.export.filters import Filters, filters_of, stamp_of
 from refonte_frames.export.fold import fold, piece_of
 from refonte_frames.export.read import documented
 from refonte_frames.export.report import ExportReport
-from refonte_frames.export.sweep import Batches, Plan, Source, Tally, plan_sweep, read_window, run_windows
+from refonte_frames.export.sweep import (
+    Batches,
+    Plan,
+    Source,
+    Tally,
+    plan_sweep,
+    read_window,
+    run_windows,
+    warn_of_shortfall,
+)
 from refonte_frames.export.windows import Window
 from refonte_frames.progress import bar
 from refonte_frames.schemas import SCHEMA_VERSION
@@ -280,6 +289,7 @@ class _Exporter:
             audits_complete_since=self._audits_complete_since(run),
         )
         self.dataset.commit(run, files, report.as_json(), watermark)
+        warn_of_shortfall(tally, stacklevel=5)
         return report
 
     def _layout(self, run: Run) -> tuple[Layout, Increment | None]:

@@ -14,7 +14,7 @@ from refonte_frames.errors import InputError
 from refonte_frames.export.columns import TASK_TABLES, build
 from refonte_frames.export.filters import Filters, filters_of
 from refonte_frames.export.lookup import Found, by_task_ids, by_unique_ids, ids_of
-from refonte_frames.export.sweep import Batches, Source, Tally, plan_sweep, read_window, run_windows
+from refonte_frames.export.sweep import Batches, Source, Tally, plan_sweep, read_window, run_windows, warn_of_shortfall
 from refonte_frames.export.tables import DtypeBackend, check_options, spread_metadata, to_pandas
 from refonte_frames.progress import bar
 from refonte_frames.schemas import SCHEMAS
@@ -703,6 +703,17 @@ class _Pass:
             "not_found": self.missing,
         }
 
+    def warn(self) -> None:
+        """Say what was asked for and did not come."""
+        if self.missing:
+            named = ", ".join(repr(text) for text in self.missing[:_MAX_NAMED])
+            more = f" and {len(self.missing) - _MAX_NAMED} more" if len(self.missing) > _MAX_NAMED else ""
+            warnings.warn(
+                f"{len(self.missing)} ids were not found: {named}{more}. attrs['refonte']['not_found'] lists them all.",
+                stacklevel=5,
+            )
+        warn_of_shortfall(self.tally, stacklevel=6)
+
     def _found(self, found: Found) -> Iterator[tuple[int, Batches]]:
         self.mode, self.missing, self.service_total = "ids", found.missing, len(found.docs)
         self.tally.tasks, self.tally.pages, self.tally.wire_bytes = len(found.docs), found.pages, found.wire_bytes
@@ -737,7 +748,7 @@ def _gather(
     with bar(None, "Reading", "tasks", progress=progress) as shown:
         read_pass = _Pass(source, wanted, shown)
         parts = sorted(read_pass.batches(), key=lambda part: part[0])
-    _warn_missing(read_pass.missing)
+    read_pass.warn()
     gathered = {
         table: pa.Table.from_batches([batches[table] for _, batches in parts], SCHEMAS[table]) for table in tables
     }
@@ -752,19 +763,9 @@ def _stream(table: str, wanted: _Wanted, *, progress: bool, client: Client | Non
             read_pass = _Pass(source, wanted, shown)
             for _, found in read_pass.batches():
                 yield found[table]
-        _warn_missing(read_pass.missing)
+        read_pass.warn()
 
     return pa.RecordBatchReader.from_batches(SCHEMAS[table], batches())
-
-
-def _warn_missing(missing: list[str]) -> None:
-    if missing:
-        named = ", ".join(repr(text) for text in missing[:_MAX_NAMED])
-        more = f" and {len(missing) - _MAX_NAMED} more" if len(missing) > _MAX_NAMED else ""
-        warnings.warn(
-            f"{len(missing)} ids were not found: {named}{more}. attrs['refonte']['not_found'] lists them all.",
-            stacklevel=4,
-        )
 
 
 def _wanted(

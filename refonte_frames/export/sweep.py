@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -32,7 +33,17 @@ if TYPE_CHECKING:
     from refonte_frames.export.decode import TaskDoc
     from refonte_frames.export.filters import Filters
 
-__all__ = ["Batches", "Border", "Plan", "Source", "Tally", "plan_sweep", "read_window", "run_windows"]
+__all__ = [
+    "Batches",
+    "Border",
+    "Plan",
+    "Source",
+    "Tally",
+    "plan_sweep",
+    "read_window",
+    "run_windows",
+    "warn_of_shortfall",
+]
 
 _log = logging.getLogger("refonte_frames")
 
@@ -59,6 +70,8 @@ class Tally:
         Pages read, windows finished, and those whose rows never added up to the service's total.
     wire_bytes : int
         Size of the pages on the wire.
+    short : int
+        Tasks that the service counts and did not list, however often it was asked.
     newest_stamp : int or None
         The latest created_at or updated_at, in microseconds since 1970.
     drift : Drift
@@ -70,6 +83,7 @@ class Tally:
     windows: int = 0
     windows_unsettled: int = 0
     wire_bytes: int = 0
+    short: int = 0
     newest_stamp: int | None = None
     drift: Drift = field(default_factory=Drift)
 
@@ -80,14 +94,14 @@ class Tally:
 
     def add(self, other: Tally) -> None:
         """Take over the counts of another."""
-        for name in ("tasks", "pages", "windows", "windows_unsettled", "wire_bytes"):
+        for name in ("tasks", "pages", "windows", "windows_unsettled", "wire_bytes", "short"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.note_stamp(other.newest_stamp)
         self.drift.add(other.drift)
 
     def as_json(self) -> dict[str, Any]:
         """Return the counts as plain JSON types."""
-        names = ("tasks", "pages", "windows", "windows_unsettled", "wire_bytes", "newest_stamp")
+        names = ("tasks", "pages", "windows", "windows_unsettled", "wire_bytes", "short", "newest_stamp")
         return {name: getattr(self, name) for name in names} | {"drift": self.drift.as_json()}
 
     @classmethod
@@ -211,9 +225,9 @@ def read_window(source: Source, window: Window, emit: Callable[[Batches], None])
     chunk = _Chunk(source, window, emit, tally)
     query = source.filters.within(window.start, window.end).query()
     seen: set[str] = set()
+    total: int | None = None
     for reread in range(1 + _MAX_REREADS):
-        known = len(seen)
-        total: int | None = None
+        known, total = len(seen), None
         for page, wire_bytes in read_pages(source.client.send, source.decoder, query, where=_named(window)):
             if source.stop.is_set():
                 return tally
@@ -231,7 +245,18 @@ def read_window(source: Source, window: Window, emit: Callable[[Batches], None])
             break
         _log.info("%s: %d of %d tasks came, reading again", _named(window), len(seen), total)
     tally.windows_unsettled = 1
+    tally.short = (total or 0) - len(seen)
     return tally
+
+
+def warn_of_shortfall(tally: Tally, *, stacklevel: int) -> None:
+    """Warn where the service counts more tasks than it lists: rows may be missing, and nobody should overlook that."""
+    if tally.short:
+        warnings.warn(
+            f"{tally.short:,} tasks that the service counts did not come, though its list was read repeatedly: "
+            f"{tally.tasks:,} tasks are here. Read again later, or by batch.",
+            stacklevel=stacklevel,
+        )
 
 
 class _Chunk:
