@@ -6,10 +6,32 @@ Public names are loaded when they are first used, so that importing the package 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from refonte_frames import errors
 from refonte_frames.errors import *  # noqa: F403 - every error is public, and errors.py imports nothing
+
+if TYPE_CHECKING:
+    # What `__getattr__` does at run time, for editors and type checkers; a test compares the two.
+    from refonte_frames import schemas
+    from refonte_frames.client import Client
+    from refonte_frames.export.export import export_tasks
+    from refonte_frames.export.opened import Export, open_export
+    from refonte_frames.export.read import (
+        get_task,
+        read,
+        read_annotations,
+        read_audits,
+        read_tasks,
+        scan_annotations,
+        scan_audits,
+        scan_tasks,
+    )
+    from refonte_frames.export.report import ExportReport
+    from refonte_frames.resources import batches, projects
+    from refonte_frames.sandbox.session import Sandbox
+    from refonte_frames.upload.convert import from_tasks, to_tasks
+    from refonte_frames.upload.submit import plan, submit
 
 #: Where each public function and class lives.
 _HOMES = {
@@ -40,7 +62,52 @@ _NAMESPACES = {
     "schemas": "schemas",
 }
 
-__all__ = sorted([*_HOMES, *_NAMESPACES, *errors.__all__])  # noqa: PLE0605 - a list of the names above
+__all__ = [
+    "ApiError",
+    "BadRequest",
+    "Client",
+    "ColumnError",
+    "ConfigError",
+    "Conflict",
+    "DuplicateUniqueId",
+    "Export",
+    "ExportError",
+    "ExportReport",
+    "Forbidden",
+    "IdempotencyMismatch",
+    "InputError",
+    "JournalError",
+    "NoReplyError",
+    "NotEnabled",
+    "NotFound",
+    "RefonteError",
+    "ReplyError",
+    "RowErrors",
+    "Sandbox",
+    "SandboxError",
+    "ServiceError",
+    "SubmitInterrupted",
+    "TooManyRequests",
+    "Unauthorized",
+    "batches",
+    "errors",
+    "export_tasks",
+    "from_tasks",
+    "get_task",
+    "open_export",
+    "plan",
+    "projects",
+    "read",
+    "read_annotations",
+    "read_audits",
+    "read_tasks",
+    "scan_annotations",
+    "scan_audits",
+    "scan_tasks",
+    "schemas",
+    "submit",
+    "to_tasks",
+]
 
 
 def __getattr__(name: str) -> Any:

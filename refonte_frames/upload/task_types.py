@@ -123,7 +123,7 @@ def checked_type(name: Any) -> str:
     """
     if name in TASK_TYPES or name in OTHER_TASK_TYPES:
         return str(name)
-    near = difflib.get_close_matches(str(name), TASK_TYPES, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(str(name), TASK_TYPES, n=2, cutoff=0.75)
     hint = f"Did you mean {' or '.join(near)}?" if near else f"There are: {', '.join(TASK_TYPES)}."
     raise InputError(f"{name!r} is no task type. {hint}")
 

@@ -163,7 +163,8 @@ def test_every_documented_status_has_its_error(status: int, kind: type) -> None:
 
 def test_a_taken_id_is_read_out_of_the_text() -> None:
     """Ids may hold quotes and brackets, and the documented text may be wrapped over lines."""
-    text = 'The unique_id (\\"s3://b/(1) \\"x\\".png\\")\\n is already used for a different task (602c399c6d092c00115aa3c9)'
+    told = 'The unique_id (\\"s3://b/(1) \\"x\\".png\\")'
+    text = told + "\\n is already used for a different task (602c399c6d092c00115aa3c9)."
     error = refusal(Call("POST", "/task/comparison"), reply(409, text))
     assert isinstance(error, DuplicateUniqueId)
     assert error.unique_id == 's3://b/(1) "x".png'

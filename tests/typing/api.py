@@ -1,0 +1,35 @@
+"""A user's program as the type checker reads it; it is never run."""
+
+from __future__ import annotations
+
+from typing import Any, assert_type
+
+import pandas as pd
+
+import refonte_frames as rf
+from refonte_frames.client import Client
+from refonte_frames.errors import ApiError, DuplicateUniqueId
+from refonte_frames.export.report import ExportReport
+from refonte_frames.upload.convert import from_tasks, to_tasks
+from refonte_frames.upload.submit import plan, submit
+
+frame = pd.DataFrame({"text": ["a"]})
+client = Client("live_demo", "http://127.0.0.1:8377/v1", timeout_secs=10.0, max_workers=4)
+
+assert_type(submit(frame, type="categorization", client=client), pd.DataFrame)
+assert_type(plan(frame, type="categorization", columns={"attachment": "text"}, metadata="rest"), pd.DataFrame)
+assert_type(to_tasks(frame, type="categorization", metadata={"source": "text"}), list[dict[str, Any]])
+assert_type(from_tasks([{"type": "categorization"}], rows="attachment", metadata="columns"), pd.DataFrame)
+assert_type(rf.submit(frame, type="categorization"), pd.DataFrame)
+assert_type(rf.export_tasks("out"), ExportReport)
+
+try:
+    submit(frame)
+except DuplicateUniqueId as error:
+    assert_type(error.task_id, str)
+except ApiError as error:
+    assert_type(error.status_code, int)
+
+submit(frame, duplicates="drop")  # type: ignore[arg-type]
+submit(frame, "categorization")  # type: ignore[call-arg]
+submit(frame, instruction="Label it")  # type: ignore[call-arg]
