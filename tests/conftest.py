@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 import refonte_frames as rf
 
@@ -21,6 +22,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 # No test may find the settings, or reach the journals, of the person who runs it.
 for name in ("REFONTE_API_KEY", "REFONTE_BASE_URL", "REFONTE_STATE_DIR"):
     os.environ.pop(name, None)
+
+
+settings.register_profile("gate", deadline=None)
+settings.register_profile("nightly", deadline=None, max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
 
 
 @pytest.fixture(scope="session")
