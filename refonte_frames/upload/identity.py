@@ -117,7 +117,7 @@ def auto_unique_id(digest: bytes, *, task_type: str, project: str | None, batch:
     >>> auto_unique_id(b"0" * 32, task_type="categorization", project="shop", batch=None)
     'shop/categorization/gaydambqgaydambqgaydambqga'
     """
-    tail = base64.b32encode(digest).decode().lower()[:_DIGEST_CHARS]
+    tail = base64.b32encode(digest[:20]).decode().lower()[:_DIGEST_CHARS]
     return f"{project or batch or '-'}/{task_type}/{tail}"
 
 
