@@ -84,13 +84,22 @@ def roster(seed: int, size: int = 12) -> tuple[Labeler, ...]:
 
 def _labeler(seed: int, number: int) -> Labeler:
     draws = Draws.of(seed, "labeler", number)
+    is_spammer = draws.uniform("is_spammer") < 1 / 12
     return Labeler(
         email=f"labeler{number:02d}@example.com",
-        skill=2.2 + 0.9 * draws.normal("skill"),
-        drift=0.05 * draws.normal("drift"),
+        skill=_logit(_SPAMMER_CORRECT) if is_spammer else 2.2 + 0.9 * draws.normal("skill"),
+        drift=0.0 if is_spammer else 0.05 * draws.normal("drift"),
         pace=math.exp(0.35 * draws.normal("pace")),
-        is_spammer=draws.uniform("is_spammer") < 1 / 12,
+        is_spammer=is_spammer,
     )
+
+
+#: A spammer is right this often, however easy the task.
+_SPAMMER_CORRECT = 0.2
+
+
+def _logit(chance: float) -> float:
+    return math.log(chance / (1 - chance))
 
 
 def truth_about(seed: int, task: Task) -> Truth:
@@ -119,7 +128,7 @@ def attempts_at(seed: int, task: Task, truth: Truth, count: int, duty_ms: int) -
 def _attempt(draws: Draws, task: Task, truth: Truth, number: int, labeler: Labeler, duty_ms: int) -> Attempt:
     own = draws.sub("attempt", labeler.email)
     skill = labeler.skill + labeler.drift * duty_ms / _DAY_MS - truth.difficulty
-    correct = 0.2 if labeler.is_spammer else 1 / (1 + math.exp(-skill))
+    correct = _SPAMMER_CORRECT if labeler.is_spammer else 1 / (1 + math.exp(-skill))
     response = answer_of(task.type, task.doc["params"], truth.response, own, correct)
     took = labeler.pace * math.exp(4.0 + 0.25 * truth.difficulty + 0.4 * own.normal("duration"))
     took_ms = int(1000 * (0.2 * took if labeler.is_spammer else took))

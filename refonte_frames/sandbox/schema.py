@@ -7,10 +7,13 @@ that every index, which SQLite ends with the row number, already holds the order
 
 from __future__ import annotations
 
-__all__ = ["DDL", "VERSION"]
+__all__ = ["APPLICATION_ID", "DDL", "VERSION"]
 
 #: PRAGMA user_version; a file with a higher one is refused.
 VERSION = 1
+
+#: PRAGMA application_id: "rfsb"; a database without it is somebody else's.
+APPLICATION_ID = 0x72667362
 
 DDL = """
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;

@@ -90,35 +90,53 @@ class Store:
 
     def __init__(self, path: Path | None = None) -> None:
         try:
-            self._db = sqlite3.connect(path or "", isolation_level=None, check_same_thread=False, cached_statements=256)
+            self._db = sqlite3.connect(path or "", timeout=1.0, isolation_level=None, cached_statements=256)
         except sqlite3.OperationalError as error:
             raise StoreError(f"{path} cannot be opened or made: {error}") from error
         try:
             self._open(path)
         except sqlite3.DatabaseError as error:
             self._db.close()
-            raise StoreError(f"{path} cannot be opened as a sandbox database: {error}") from error
+            hint = " (another sandbox is using it)" if "locked" in str(error) else ""
+            raise StoreError(f"{path} cannot be opened as a sandbox database: {error}{hint}") from error
+        except StoreError:
+            self._db.close()
+            raise
 
     def _open(self, path: Path | None) -> None:
         db = self._db
         db.execute("PRAGMA cache_size = -65536")
-        if path is not None:
+        if path is None:
+            db.execute("PRAGMA journal_mode = MEMORY")  # what is lost with the process is lost anyway
+        else:
             # Exclusive: a second sandbox on the same file would be a second writer with its own row counter.
             db.execute("PRAGMA locking_mode = EXCLUSIVE")
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
+        version = self._checked_version(path)
+        if version == 0:
+            marks = f"PRAGMA application_id = {schema.APPLICATION_ID}; PRAGMA user_version = {schema.VERSION};"
+            db.executescript(f"BEGIN; {schema.DDL} {marks} COMMIT;")
+        found = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'task'").fetchone()
+        self._last_row: int = found[0] if found else 0
+
+    def _checked_version(self, path: Path | None) -> int:
+        """Read the schema's version; 0 for a new file. The write lock is taken for it, to find another sandbox."""
+        db = self._db
         db.execute("BEGIN IMMEDIATE")
-        (version,) = db.execute("PRAGMA user_version").fetchone()
+        version, application, tables = (
+            db.execute(query).fetchone()[0]
+            for query in ("PRAGMA user_version", "PRAGMA application_id", "SELECT count(*) FROM sqlite_master")
+        )
+        db.execute("COMMIT")
+        if tables and application != schema.APPLICATION_ID:
+            raise StoreError(f"{path} is another program's database; choose another --db.")
         if version > schema.VERSION:
             raise StoreError(
                 f"{path} was written by a newer version (its schema is {version}, this version knows "
                 f"{schema.VERSION}); upgrade refonte-frames or choose another --db."
             )
-        db.execute("COMMIT")
-        if version == 0:
-            db.executescript(f"BEGIN; {schema.DDL} PRAGMA user_version = {schema.VERSION}; COMMIT;")
-        found = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'task'").fetchone()
-        self._last_row: int = found[0] if found else 0
+        return int(version)
 
     def close(self) -> None:
         """Close the file; every acknowledged write is in it already."""

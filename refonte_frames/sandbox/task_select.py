@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["NARROW_WINDOW_ROWS", "TaskSelect"]
 
 #: Up to so many rows, walking the index of a time window and sorting is cheaper than walking the list's order.
-NARROW_WINDOW_ROWS = 5000
+NARROW_WINDOW_ROWS = 2000
 
 Statement = tuple[str, list[Any]]
 Term = tuple[str, list[Any]]
@@ -47,10 +47,9 @@ class TaskSelect:
         if self.filter.tags:
             terms.append(self._tags(before, None if self._has_more_than_tags() else limit))
         where, values = _joined(terms)
-        return (
-            f"SELECT t.id, d.doc FROM task t JOIN doc d ON d.id = t.id WHERE {where} ORDER BY t.id DESC LIMIT ?",
-            [*values, limit],
-        )
+        # The documents join the rows of one page only: a sort never has to carry them.
+        rows = f"SELECT t.id FROM task t WHERE {where} ORDER BY t.id DESC LIMIT ?"
+        return f"SELECT d.id, d.doc FROM ({rows}) p JOIN doc d ON d.id = p.id ORDER BY p.id DESC", [*values, limit]
 
     def count(self) -> Statement:
         """Count all matches by looking at them."""
