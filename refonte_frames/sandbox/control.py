@@ -16,8 +16,8 @@ from refonte_frames.sandbox.faults import Rule
 from refonte_frames.sandbox.running import Running
 
 if TYPE_CHECKING:
+    from refonte_frames.sandbox.labor_table import StoredAttempt
     from refonte_frames.sandbox.lifecycle import Task
-    from refonte_frames.sandbox.store import StoredAttempt
 
 __all__ = ["CONTROL_ROUTES"]
 
@@ -102,7 +102,7 @@ def fail_task(running: Running, asked: Asked) -> Answer:
 
 
 def _task(running: Running, asked: Asked) -> Task:
-    task = running.service.store.task_of_any_world(asked.names["name"])
+    task = running.service.store.tasks.find_anywhere(asked.names["name"])
     if task is None:
         raise Refusal(404, f"There is no task {asked.names['name']!r} in any world.")
     return task
@@ -124,12 +124,12 @@ def truth(running: Running, asked: Asked) -> Answer:
     service = running.service
     world = _world(running, read_object(asked))
     by_task: dict[int, list[StoredAttempt]] = {}
-    for attempt in service.store.attempts_of(world):
+    for attempt in service.store.labor.attempts_of(world):
         by_task.setdefault(attempt.task, []).append(attempt)
     people = {labeler.email: labeler for labeler in labelers.roster(service.seed)}
     rows = [
         row
-        for task in service.store.tasks_of(world)
+        for task in service.store.tasks.of_world(world)
         for row in _truth_rows(service.seed, task, by_task.get(task.row, []), people)
     ]
     return Answer.of({"rows": rows})

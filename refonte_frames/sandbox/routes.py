@@ -30,10 +30,10 @@ def create_project(service: Service, world: World, asked: Asked) -> Answer:
     body = read_object(asked)
     project = rules.new_project(body, service.clock.now_ms())
     headers = service.warned(rules.unknown_project_names(body))
-    if service.store.project(world, project.name):
+    if service.store.catalog.project(world, project.name):
         raise Refusal(409, f"A project named {project.name!r} already exists.")
     with service.store.transaction():
-        made = service.store.add_project(world, project)
+        made = service.store.catalog.add_project(world, project)
     return Answer.of(made.served(), headers)
 
 
@@ -41,7 +41,7 @@ def list_projects(service: Service, world: World, asked: Asked) -> Answer:
     """GET /projects."""
     query = queries.Query(asked.query)
     headers = service.warned(query.unknown(("archived",)))
-    found = service.store.projects(world, is_archived=query.flag("archived"))
+    found = service.store.catalog.projects(world, is_archived=query.flag("archived"))
     return Answer.of([project.served() for project in found], headers)
 
 
@@ -56,12 +56,12 @@ def set_params(service: Service, world: World, asked: Asked) -> Answer:
     entry = rules.next_params(project, read_object(asked), service.clock.now_ms())
     changed = replace(project, history=(*project.history, entry))
     with service.store.transaction():
-        service.store.save_project(changed)
+        service.store.catalog.save_project(changed)
     return Answer.of(changed.served())
 
 
 def _project(service: Service, world: World, name: str) -> Project:
-    project = service.store.project(world, name)
+    project = service.store.catalog.project(world, name)
     if project is None:
         raise Refusal(404, f"There is no project {name!r}.")
     return project
@@ -80,15 +80,15 @@ def create_batch(service: Service, world: World, asked: Asked) -> Answer:
     name = take(body, "project", a_text)
     if name is None:
         raise required("project")
-    project = service.store.project(world, name)
+    project = service.store.catalog.project(world, name)
     if project is None:
         raise invalid("project", f"is not a known project: {name!r}")
     batch = rules.new_batch(body, project, service.clock.now_ms())
     headers = service.warned(rules.unknown_batch_names(body))
-    if service.store.batch(world, batch.name):
+    if service.store.catalog.batch(world, batch.name):
         raise Refusal(409, f"A batch named {batch.name!r} already exists.")
     with service.store.transaction():
-        made = service.store.add_batch(world, batch)
+        made = service.store.catalog.add_batch(world, batch)
     return Answer.of(made.served(), headers)
 
 
@@ -96,7 +96,7 @@ def list_batches(service: Service, world: World, asked: Asked) -> Answer:
     """GET /batches."""
     query = queries.read_batch_query(asked.query)
     headers = service.warned(query.unknown)
-    found, total = service.store.batches(world, query)
+    found, total = service.store.catalog.batches(world, query)
     envelope = {
         "docs": [_listed(service, world, batch, is_detailed=query.is_detailed) for batch in found],
         "totalDocs": total,
@@ -111,7 +111,7 @@ def list_batches(service: Service, world: World, asked: Asked) -> Answer:
 def _listed(service: Service, world: World, batch: Batch, *, is_detailed: bool) -> Mapping[str, Any]:
     if not is_detailed:
         return batch.served()
-    return {**batch.served(), **rules.batch_counts(service.store.batch_counts(world, batch))}
+    return {**batch.served(), **rules.batch_counts(service.store.catalog.batch_counts(world, batch))}
 
 
 def get_batch(service: Service, world: World, asked: Asked) -> Answer:
@@ -122,7 +122,7 @@ def get_batch(service: Service, world: World, asked: Asked) -> Answer:
 def batch_status(service: Service, world: World, asked: Asked) -> Answer:
     """GET /batches/{batch}/status."""
     batch = _batch(service, world, asked)
-    counts = rules.batch_counts(service.store.batch_counts(world, batch))
+    counts = rules.batch_counts(service.store.catalog.batch_counts(world, batch))
     return Answer.of({"status": batch.status, **counts}, _no_query(service, asked))
 
 
@@ -140,7 +140,7 @@ def prioritize_batch(service: Service, world: World, asked: Asked) -> Answer:
     batch = _batch(service, world, asked)
     changed = replace(batch, priority=rules.read_priority(read_object(asked)))
     with service.store.transaction():
-        service.store.save_batch(changed)
+        service.store.catalog.save_batch(changed)
     return Answer.of({"result": "success"})
 
 
@@ -149,13 +149,13 @@ def set_batch_metadata(service: Service, world: World, asked: Asked) -> Answer:
     batch = _batch(service, world, asked)
     changed = replace(batch, metadata=read_object(asked))
     with service.store.transaction():
-        service.store.save_batch(changed)
+        service.store.catalog.save_batch(changed)
     return Answer.of(changed.served())
 
 
 def _batch(service: Service, world: World, asked: Asked) -> Batch:
     name = asked.names["batch"]
-    batch = service.store.batch(world, name)
+    batch = service.store.catalog.batch(world, name)
     if batch is None:
         raise Refusal(404, f"There is no batch {name!r}.")
     return batch

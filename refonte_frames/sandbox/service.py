@@ -80,7 +80,7 @@ class Service:
             store.set_setting("token_secret", secret)
         clock = Clock(clock_state, not_before_ms=store.latest_ms())
         switches = Switches(is_strict=is_strict)
-        return cls(store, clock, chosen, secret.encode(), duty_ms, switches, store.next_event_ms())
+        return cls(store, clock, chosen, secret.encode(), duty_ms, switches, store.labor.next_event_ms())
 
     def warned(self, names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
         """Warn of unknown parameters in a header, or refuse them in strict mode: never pass over them in silence."""
@@ -106,7 +106,7 @@ class Service:
 
     def new_task(self, world: World, draft: rules.TaskDraft, now_ms: int) -> Task:
         """Give a draft its number, ids and stamps; nothing is written but the count of equal tasks."""
-        row = self.store.next_row()
+        row = self.store.tasks.next_row()
         task_id = task_id_of(now_ms, row, self.seed)
         return Task(
             row=row,
@@ -131,7 +131,7 @@ class Service:
         if draft.unique_id is not None:
             return f"id:{draft.unique_id}"
         digest = content_digest(draft.type, draft.params)
-        return f"{digest}:{self.store.count_occurrence(world, digest)}"
+        return f"{digest}:{self.store.tasks.count_occurrence(world, digest)}"
 
     def touched(self, task: Task, change: str, now_ms: int) -> Task:
         """Move ``updated_at`` if this kind of change is switched to do so."""

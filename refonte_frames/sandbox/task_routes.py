@@ -103,16 +103,16 @@ def _create(service: Service, world: World, asked: Asked) -> Answer:
     if draft.unique_id is not None:
         _must_be_free(service, world, draft.unique_id)
     task = service.new_task(world, draft, service.clock.now_ms())
-    service.store.add_task(_as_stored(service, world, task, draft))
+    service.store.tasks.add(_as_stored(service, world, task, draft))
     return Answer.of(task.doc, headers)
 
 
 def _draft(service: Service, world: World, task_type: str, body: dict[str, Any]) -> rules.TaskDraft:
     project_name, batch_name = take(body, "project", a_text), take(body, "batch", a_text)
-    project = service.store.project(world, project_name) if project_name is not None else None
+    project = service.store.catalog.project(world, project_name) if project_name is not None else None
     if project_name is not None and project is None:
         raise invalid("project", f"is not a known project: {project_name!r}")
-    batch = service.store.batch(world, batch_name) if batch_name is not None else None
+    batch = service.store.catalog.batch(world, batch_name) if batch_name is not None else None
     if batch_name is not None and batch is None:
         raise invalid("batch", f"is not a known batch: {batch_name!r}")
     return rules.draft_task(task_type, body, project, batch)
@@ -126,7 +126,7 @@ def _as_stored(service: Service, world: World, task: Task, draft: rules.TaskDraf
 
 
 def _must_be_free(service: Service, world: World, unique_id: str) -> None:
-    holder = service.store.unique_id_holder(world, unique_id)
+    holder = service.store.tasks.unique_id_holder(world, unique_id)
     if holder is not None:
         raise rules.taken_unique_id(unique_id, holder)
 
@@ -142,7 +142,7 @@ def get_task(service: Service, world: World, asked: Asked) -> Answer:
 
 def _task(service: Service, world: World, asked: Asked) -> Task:
     task_id = asked.names["name"]
-    task = service.store.task(world, task_id)
+    task = service.store.tasks.find(world, task_id)
     if task is None:
         raise Refusal(404, f"There is no task {task_id!r}.")
     return task
@@ -159,9 +159,9 @@ def list_tasks(service: Service, world: World, asked: Asked) -> Answer:
     if query.token is not None:
         cursor = _cursor(service, query, twists)
         before, total = _row_of(service, world, cursor, twists), cursor.total
-    found = service.store.page(world, chosen, before=before, limit=query.limit)
+    found = service.store.tasks.page(world, chosen, before=before, limit=query.limit)
     if total is None:
-        total = service.store.count(world, chosen)
+        total = service.store.tasks.count(world, chosen)
     shown = found[: query.limit]
     token = _next_token(service, query, shown, total, is_last=len(found) <= query.limit, twists=twists)
     docs = [_shown(doc, query) for _, doc in shown]
@@ -219,7 +219,7 @@ def _row_of(service: Service, world: World, cursor: queries.Cursor, twists: Mapp
     """Find the row that a page ended with; ordered faults repeat the first page, or shift this one back."""
     if "repeat_page" in twists:
         return None
-    task = service.store.task(world, cursor.task_id)
+    task = service.store.tasks.find(world, cursor.task_id)
     if task is None:
         raise invalid("next_token", "belongs to a task that is no longer there")
     return task.row + (twists["shift_page"].by if "shift_page" in twists else 0)
@@ -282,7 +282,7 @@ def set_metadata(service: Service, world: World, asked: Asked) -> Answer:
 def _changed(service: Service, task: Task, change: str) -> Answer:
     touched = service.touched(task, change, service.clock.now_ms())
     with service.store.transaction():
-        service.store.save_task(touched, has_new_tags=change == "tags")
+        service.store.tasks.save(touched, has_new_tags=change == "tags")
     return Answer.of(touched.doc)
 
 

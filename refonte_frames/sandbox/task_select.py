@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from refonte_frames.sandbox.queries import TaskFilter
+    from refonte_frames.sandbox.queries import TaskFilter, Window
 
-__all__ = ["NARROW_WINDOW_ROWS", "TaskSelect"]
+__all__ = ["NARROW_WINDOW_ROWS", "TaskSelect", "window_terms"]
 
 #: Up to so many rows, walking the index of a time window and sorting is cheaper than walking the list's order.
 NARROW_WINDOW_ROWS = 2000
@@ -107,8 +107,7 @@ class TaskSelect:
 
     def _window(self, name: str, prefix: str) -> list[Term]:
         window = self.filter.updated if name == "updated_ms" else self.filter.completed
-        bounds = ((">=", window.from_ms), ("<=", window.to_ms))
-        return [(f"{prefix}{name} {sign} ?", [bound]) for sign, bound in bounds if bound is not None]
+        return [(text, [bound]) for text, bound in zip(*window_terms(f"{prefix}{name}", window), strict=True)]
 
     def _has_more_than_tags(self) -> bool:
         chosen = self.filter
@@ -125,6 +124,13 @@ class TaskSelect:
             parts.append(f"SELECT id FROM (SELECT id FROM tag WHERE world = ? AND tag = ?{bound}{end})")
             values += [self.world, tag, *([before] if before is not None else [])]
         return f"t.id IN ({' UNION '.join(parts)})", values
+
+
+def window_terms(column: str, window: Window) -> tuple[list[str], list[int]]:
+    """Bound a column, both ends included."""
+    bounds = ((">=", window.from_ms), ("<=", window.to_ms))
+    given = [(f"{column} {sign} ?", bound) for sign, bound in bounds if bound is not None]
+    return [text for text, _ in given], [bound for _, bound in given]
 
 
 def _joined(terms: list[Term]) -> Statement:

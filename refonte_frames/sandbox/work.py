@@ -65,15 +65,15 @@ def finalize(service: Service, world: World, batch: Batch) -> Batch:
     """Open a staged batch for work; with a test key its tasks end at once (contract 2.2)."""
     store = service.store
     opened = replace(batch, status="in_progress")
-    store.save_batch(opened)
-    for task in store.pending_of_batch(batch):
-        store.save_task(schedule(service, task) if world.is_live else answer_at_once(service, task))
+    store.catalog.save_batch(opened)
+    for task in store.tasks.pending_of(batch):
+        store.tasks.save(schedule(service, task) if world.is_live else answer_at_once(service, task))
     return end_batch_if_done(service, opened.row) or opened
 
 
 def finish_task(service: Service, task: Task) -> None:
     """Write an ended task, and end its batch if it was the last."""
-    service.store.save_task(task)
+    service.store.tasks.save(task)
     if task.batch:
         end_batch_if_done(service, task.batch)
 
@@ -81,13 +81,13 @@ def finish_task(service: Service, task: Task) -> None:
 def end_batch_if_done(service: Service, row: int) -> Batch | None:
     """Complete a batch without pending tasks: but an Enterprise batch only for live keys (contract 2.2)."""
     store = service.store
-    batch, world = store.batch_with_world(row)
-    counts = store.batch_counts(world, batch)
+    batch, world = store.catalog.batch_with_world(row)
+    counts = store.catalog.batch_counts(world, batch)
     is_done = batch.status == "in_progress" and not counts.get("pending") and sum(counts.values()) > 0
     if not is_done or (batch.project.workflow == "enterprise" and not world.is_live):
         return None
     ended = replace(batch, status="completed")
-    store.save_batch(ended)
+    store.catalog.save_batch(ended)
     return ended
 
 
@@ -104,7 +104,7 @@ def work(service: Service, span_ms: int) -> dict[str, int]:
     counts = {"completed": 0, "errors": 0, "audits": 0}
     batches: set[int] = set()
     with service.store.transaction():
-        while due := service.store.due_tasks(begin_duty + span_ms, _SWEEP_ROWS):
+        while due := service.store.tasks.due(begin_duty + span_ms, _SWEEP_ROWS):
             for task in due:
                 moment_ms = begin_ms + max(0, (task.due_ms or 0) - begin_duty)
                 ended = _hand_in(service, task, moment_ms)
@@ -124,16 +124,16 @@ def _hand_in(service: Service, task: Task, moment_ms: int) -> Task:
     store, seed = service.store, service.seed
     if broken := is_unreachable(task, service.switches.broken_attachments):
         failed = lifecycle.fail(task, _download_error(broken), moment_ms)
-        store.save_task(failed)
+        store.tasks.save(failed)
         return failed
     truth = labelers.truth_about(seed, task)
-    attempts = labelers.attempts_at(seed, task, truth, store.attempts_wanted(task.project), task.due_ms or 0)
-    store.add_attempts(task.row, moment_ms, attempts)
+    attempts = labelers.attempts_at(seed, task, truth, store.catalog.attempts_wanted(task.project), task.due_ms or 0)
+    store.labor.add_attempts(task.row, moment_ms, attempts)
     chosen = labelers.consensus(task.type, attempts)
     ended = lifecycle.complete(task, chosen.response, moment_ms)
-    store.save_task(ended)
+    store.tasks.save(ended)
     for audit in labelers.audits_of(seed, ended, truth, chosen):
-        store.add_event(moment_ms + audit.delay_ms, "audit", task.row, {"audit": audit.served, "fix": audit.fix})
+        store.labor.add_event(moment_ms + audit.delay_ms, "audit", task.row, {"audit": audit.served, "fix": audit.fix})
     return ended
 
 
@@ -151,14 +151,14 @@ def run_events(service: Service) -> int:
 
 def _run_events(service: Service) -> int:
     store, done = service.store, 0
-    while due := store.due_events(service.clock.now_ms(), _SWEEP_ROWS):
+    while due := store.labor.due_events(service.clock.now_ms(), _SWEEP_ROWS):
         for event in due:
-            task = store.task_by_row(event.task)
+            task = store.tasks.by_row(event.task)
             if task is not None and task.status == "completed":
                 audit = {**event.value["audit"], "audited_at": stamp(event.due_ms)}
                 audited = lifecycle.add_audit(task, audit, event.value["fix"])
-                store.save_task(service.touched(audited, "audits", event.due_ms))
-        store.drop_events([event.row for event in due])
+                store.tasks.save(service.touched(audited, "audits", event.due_ms))
+        store.labor.drop_events([event.row for event in due])
         done += len(due)
-    service.next_event_ms = store.next_event_ms()
+    service.next_event_ms = store.labor.next_event_ms()
     return done
