@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import logging
 import os
@@ -81,7 +82,12 @@ class Client:
         max_workers: int = 16,
         state_dir: str | os.PathLike[str] | None = None,
     ) -> None:
-        self._key = _find_key(api_key)
+        key = _find_key(api_key)
+        # Error reports often print the local variables of every frame.
+        del api_key
+        if isinstance(key, ConfigError):
+            raise key
+        self._key = key
         self.base_url, self.host, self._is_loopback = _checked_url(base_url or os.environ.get(URL_VARIABLE))
         if not timeout_secs > 0:
             raise ConfigError(f"timeout_secs must be above 0, not {timeout_secs!r}.")
@@ -194,7 +200,9 @@ class Client:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Client({self.host!r}, key {self._key.hint})"
+        # Error reports show objects that are half made, too.
+        host = getattr(self, "host", None)
+        return f"Client({host!r}, key {self._key.hint})" if host else "Client(not made)"
 
     def _open(self) -> Transport:
         with self._lock:
@@ -228,7 +236,7 @@ def error_of(call: Call, answer: Reply | NoReplyError) -> ApiError | NoReplyErro
     return answer if isinstance(answer, NoReplyError) else refusal(call, answer)
 
 
-_clients: dict[tuple[str, str, str, int], Client] = {}
+_clients: dict[tuple[object, ...], Client] = {}
 _clients_lock = threading.Lock()
 
 
@@ -245,22 +253,31 @@ def resolve_client(client: Client | None = None) -> Client:
     """
     if client is not None:
         return client
-    key, url, state_dir = (os.environ.get(name, "") for name in (KEY_VARIABLE, URL_VARIABLE, STATE_VARIABLE))
-    settings = (key, url, state_dir, os.getpid())
+    # The key itself is no part of what is kept: only that it is the same.
+    settings = (*(os.environ.get(name, "") for name in (URL_VARIABLE, STATE_VARIABLE)), _environment_key(), os.getpid())
     with _clients_lock:
         if settings not in _clients:
             _clients[settings] = Client()
         return _clients[settings]
 
 
-def _find_key(api_key: str | None) -> Secret:
+def _environment_key() -> str:
+    """Stand for the key of the environment, in no form that leads back to it."""
+    return hashlib.sha256(os.environ.get(KEY_VARIABLE, "").encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _find_key(api_key: str | None) -> Secret | ConfigError:
+    """Return the key, or the error to be raised where no plain key is in sight any more."""
     key = api_key or os.environ.get(KEY_VARIABLE)
     if not key:
-        raise ConfigError(
+        return ConfigError(
             f"No API key: set the environment variable {KEY_VARIABLE}, or pass client=rf.Client(api_key=…). "
             "Without an account, `refonte-frames sandbox` starts a local service that takes the key live_demo."
         )
-    return Secret(key)
+    try:
+        return Secret(key)
+    except ConfigError as error:
+        return error.with_traceback(None)
 
 
 def _checked_url(base_url: str | None) -> tuple[str, str, bool]:

@@ -34,8 +34,6 @@ from refonte_frames.errors import ConfigError, NoReplyError, ReplyError
 from refonte_frames.transport.calls import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from refonte_frames.transport.calls import Call
     from refonte_frames.transport.redact import Secret
 
@@ -112,13 +110,20 @@ class _Adapter(requests.adapters.HTTPAdapter):
         return manager
 
 
+class _Headers(dict[str, str]):
+    """Headers that do not show what they hold when the locals of a frame are printed."""
+
+    def __repr__(self) -> str:
+        return f"<headers {', '.join(self)}>"
+
+
 @dataclass(frozen=True, slots=True)
 class _Route:
     """How to reach the service: settled once, since the environment costs a fifth of a request to read."""
 
     pool: urllib3.connectionpool.HTTPConnectionPool
     prefix: str
-    headers: Mapping[str, str]
+    headers: _Headers
 
 
 class Transport:
@@ -165,7 +170,7 @@ class Transport:
             The answer was a redirect, too large, or wrongly encoded.
         """
         _deadline.ends_at = time.monotonic() + self._timeout_secs
-        headers = dict(self._route.headers)
+        headers = _Headers(self._route.headers)
         headers.update(call.headers)
         if call.body is not None:
             headers["Content-Type"] = call.content_type
@@ -183,7 +188,9 @@ class Transport:
             )
             return self._read(call, cast("urllib3.HTTPResponse", answer))
         except (HTTPError, OSError, http.client.HTTPException) as error:
-            raise self._no_reply(call, error) from None
+            no_reply = self._no_reply(call, error)
+        # Raised out here, it does not drag the library's frames along, which hold the request's headers.
+        raise no_reply
 
     def _read(self, call: Call, answer: urllib3.HTTPResponse) -> Reply:
         try:
@@ -212,12 +219,8 @@ class Transport:
             raise ConfigError(
                 f"The way to {self._base_url} cannot be set up: {self._key.erase_from(str(error))}"
             ) from None
-        headers = {
-            "Accept": "application/json",
-            "Accept-Encoding": "gzip",
-            "Authorization": self._key.basic_auth,
-            "User-Agent": "refonte-frames",
-        }
+        headers = _Headers(Accept="application/json", Authorization=self._key.basic_auth)
+        headers |= {"Accept-Encoding": "gzip", "User-Agent": "refonte-frames"}
         # Plain http is for loopback alone and passes no proxy, so the target is never an absolute URL.
         return _Route(cast("Any", pool), urllib3.util.parse_url(self._base_url).path or "", headers)
 

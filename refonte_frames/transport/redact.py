@@ -26,12 +26,15 @@ class Secret:
     __slots__ = ("_value",)
 
     def __init__(self, value: str) -> None:
-        if not value or not value.isascii() or not value.isprintable() or any(c in value for c in " :"):
+        is_usable = value.isascii() and value.isprintable() and not set(" :") & set(value) and value != ""
+        self._value = value if is_usable else ""
+        # Error reports often print the local variables of every frame; what is no key may be one with a slip in it.
+        del value
+        if not is_usable:
             raise ConfigError(
                 "The API key is empty or holds characters that no key has (blanks, line breaks, colons, non-ASCII). "
                 "Copy it again from the dashboard into REFONTE_API_KEY or api_key=."
             )
-        self._value = value
 
     @property
     def hint(self) -> str:
