@@ -35,10 +35,10 @@ def text_table(frame: pd.DataFrame, *, width: int = 80) -> str:
 
     Examples
     --------
-    >>> print(text_table(pd.DataFrame({"text": ["a very long sentence indeed", None], "n": [7, 12]}), width=20))
-    text              n
-    a very long se…   7
-                     12
+    >>> print(text_table(pd.DataFrame({"text": ["a very long sentence indeed", "a car"], "n": [7, 12]}), width=20))
+    text               n
+    a very long sen…   7
+    a car             12
     """
     names = [str(name) for name in frame.columns]
     cells = [[_shown(value) for value in frame[name]] for name in frame.columns]

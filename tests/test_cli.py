@@ -7,7 +7,6 @@ import io
 import json
 import os
 import pty
-import secrets
 import signal
 import subprocess
 import sys
@@ -20,11 +19,12 @@ import pytest
 
 from refonte_frames.client import Client
 from refonte_frames.resources import batches, projects
-from refonte_frames.sandbox.session import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from refonte_frames.sandbox.session import Sandbox
 
 TEXTS = "id,text,team\n007,a red car,cars\n008,a blue sky,\n009,a green leaf,plants\n"
 SUBMIT_TEXTS = ("--type", "categorization", "--map", "attachment=text", "--params", "@params.json")
@@ -84,24 +84,16 @@ def read_some(terminal: int) -> bytes:
         return b""
 
 
-@pytest.fixture(scope="module")
-def service() -> Iterator[Sandbox]:
-    """Start a sandbox that all tests share."""
-    with Sandbox() as sandbox:
-        yield sandbox
-
-
 @pytest.fixture
-def shell(service: Sandbox, tmp_path: Path) -> Iterator[Shell]:
+def shell(sandbox: Sandbox, key: str, tmp_path: Path) -> Iterator[Shell]:
     """Make a folder with a frame and its parameters, and a world of its own."""
-    key = f"live_{secrets.token_hex(8)}"
     environment = {
         **{name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ},
         "HOME": str(tmp_path / "home"),
         "REFONTE_API_KEY": key,
-        "REFONTE_BASE_URL": service.base_url,
+        "REFONTE_BASE_URL": sandbox.base_url,
     }
-    with Client(api_key=key, base_url=service.base_url) as client:
+    with Client(api_key=key, base_url=sandbox.base_url) as client:
         shell = Shell(tmp_path, environment, client)
         shell.write("texts.csv", TEXTS)
         shell.write("params.json", json.dumps(PARAMS))
@@ -248,18 +240,21 @@ def test_a_terminal_shows_a_table_and_a_bar(shell: Shell) -> None:
     assert all("created" in line for line in table[1:])
 
 
-def test_ctrl_c_settles_what_is_under_way_and_ends_with_130(shell: Shell, service: Sandbox) -> None:
+def test_ctrl_c_settles_what_is_under_way_and_ends_with_130(shell: Shell, sandbox: Sandbox) -> None:
     """Interrupted, the command gives a receipt in which every row has an outcome, and the next run completes it."""
     shell.write("texts.csv", "text\n" + "".join(f"a red car {n}\n" for n in range(400)))
-    service.faults.add("delay", method="POST", path="/task/*", secs=0.05, times=400)
+    sandbox.faults.add("delay", method="POST", path="/task/*", secs=0.05, times=400)
     command = [sys.executable, "-m", "refonte_frames.cli", "submit", "texts.csv", *SUBMIT_TEXTS, "--out", "receipt.csv"]
     environment = shell.environment | {"PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, cwd=shell.folder, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        while shell_tasks(shell) < 5:
-            assert process.poll() is None
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
-    service.faults.clear()
+        try:
+            while shell_tasks(shell) < 5:
+                assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    sandbox.faults.clear()
     assert process.returncode == 130
     assert "run the same" in said
     outcomes = pd.read_csv(shell.folder / "receipt.csv")["outcome"].value_counts()

@@ -110,10 +110,11 @@ def create(
 
     Examples
     --------
+    >>> _ = rf.projects.create("kittens", type="imageannotation")
     >>> rf.batches.create("kittens_2020-07", project="kittens")["status"]
     'in_progress'
 
-    >>> rf.batches.create("kittens_2020-07", project="kittens")  # doctest: +ELLIPSIS
+    >>> rf.batches.create("kittens_2020-07", project="kittens")
     Traceback (most recent call last):
     refonte_frames.errors.Conflict: There is a batch 'kittens_2020-07' already...
     """
@@ -165,10 +166,12 @@ def get(name: str, *, client: Client | None = None) -> dict[str, Any]:
 
     Examples
     --------
+    >>> _ = rf.projects.create("kittens", type="imageannotation")
+    >>> _ = rf.batches.create("kittens_2020-07", project="kittens")
     >>> rf.batches.get("kittens_2020-07")["project"]
     'kittens'
 
-    >>> rf.batches.get("kittens_2020-06")  # doctest: +ELLIPSIS
+    >>> rf.batches.get("kittens_2020-06")
     Traceback (most recent call last):
     refonte_frames.errors.NotFound: There is no batch 'kittens_2020-06' for this key...
     """
@@ -204,11 +207,13 @@ def status(names: str | Iterable[str] | pd.DataFrame, *, client: Client | None =
 
     Examples
     --------
+    >>> _ = rf.projects.create("kittens", type="imageannotation")
+    >>> _ = rf.batches.create("kittens_2020-07", project="kittens")
     >>> rf.batches.status("kittens_2020-07")[["batch", "status", "tasks_pending"]]
                  batch       status  tasks_pending
     0  kittens_2020-07  in_progress              0
 
-    >>> rf.batches.status(["kittens_2020-07", "kittens_2020-06"])  # doctest: +ELLIPSIS
+    >>> rf.batches.status(["kittens_2020-07", "kittens_2020-06"])
     Traceback (most recent call last):
     refonte_frames.errors.NotFound: There is no batch 'kittens_2020-06' for this key...
     """
@@ -257,10 +262,12 @@ def finalize(
 
     Examples
     --------
+    >>> _ = rf.projects.create("kittens", type="imageannotation")
+    >>> _ = rf.batches.create("kittens_2020-07", project="kittens")
     >>> rf.batches.finalize("kittens_2020-07")["status"]
     'in_progress'
 
-    >>> rf.batches.finalize("kittens_2020-06")  # doctest: +ELLIPSIS
+    >>> rf.batches.finalize("kittens_2020-06")
     Traceback (most recent call last):
     refonte_frames.errors.NotFound: There is no batch 'kittens_2020-06' for this key...
     """
@@ -318,6 +325,8 @@ def prioritize(
 
     Examples
     --------
+    >>> _ = rf.projects.create("kittens", type="imageannotation")
+    >>> _ = rf.batches.create("kittens_2020-07", project="kittens")
     >>> rf.batches.prioritize("kittens_2020-07", 30)
     {'result': 'success'}
 
@@ -369,6 +378,8 @@ def set_metadata(name: str, metadata: Mapping[str, Any], *, client: Client | Non
 
     Examples
     --------
+    >>> _ = rf.projects.create("kittens", type="imageannotation")
+    >>> _ = rf.batches.create("kittens_2020-07", project="kittens")
     >>> rf.batches.set_metadata("kittens_2020-07", {"owner": "cat team"})["metadata"]
     {'owner': 'cat team'}
 

@@ -152,10 +152,11 @@ def get(name: str, *, client: Client | None = None) -> dict[str, Any]:
 
     Examples
     --------
+    >>> _ = rf.projects.create("kittens", type="imageannotation", params={"instruction": "Box them"})
     >>> rf.projects.get("kittens")["param_history"][-1]["instruction"]
     'Box them'
 
-    >>> rf.projects.get("puppies")  # doctest: +ELLIPSIS
+    >>> rf.projects.get("puppies")
     Traceback (most recent call last):
     refonte_frames.errors.NotFound: There is no project 'puppies' for this key (test and live keys share nothing)...
     """
@@ -184,16 +185,28 @@ def list(*, archived: bool | None = None, client: Client | None = None) -> pd.Da
         force, 0 for the first), ``instruction``, ``params_json`` (those parameters without instruction and version)
         and ``extra_json`` (whatever else the service sent). Without projects: the same columns, no rows.
 
+    Raises
+    ------
+    InputError
+        `archived` is something else; nothing was sent.
+
     Notes
     -----
     One request; the service does not page this list. Contract 2.1.
 
     Examples
     --------
+    >>> _ = rf.projects.create("kittens", type="imageannotation", params={"instruction": "Box them"})
     >>> rf.projects.list()[["project", "type", "version"]]
        project             type  version
     0  kittens  imageannotation        0
+
+    >>> rf.projects.list(archived="no")
+    Traceback (most recent call last):
+    refonte_frames.errors.InputError: archived is True, False or None, not 'no'.
     """
+    if archived not in (None, True, False):
+        raise InputError(f"archived is True, False or None, not {archived!r}.")
     query = () if archived is None else (("archived", str(archived).lower()),)
     found = ask(resolve_client(client), Call.get("projects", query=query), builtins.list[dict[str, Any]])
     table = pa.Table.from_pylist([_row(project) for project in found], schema=_SCHEMA)
@@ -234,10 +247,11 @@ def set_params(
 
     Examples
     --------
+    >>> _ = rf.projects.create("kittens", type="imageannotation", params={"instruction": "Box them"})
     >>> rf.projects.set_params("kittens", {"priority": 20}, patch=True)["param_history"][-1]["priority"]
     20
 
-    >>> rf.projects.set_params("kittens", {"patch": True})  # doctest: +ELLIPSIS
+    >>> rf.projects.set_params("kittens", {"patch": True})
     Traceback (most recent call last):
     refonte_frames.errors.InputError: 'patch' is no parameter of tasks but an option of this function: ...
     """
