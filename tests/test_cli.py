@@ -98,6 +98,7 @@ def shell(sandbox: Sandbox, key: str, tmp_path: Path) -> Iterator[Shell]:
         shell.write("texts.csv", TEXTS)
         shell.write("params.json", json.dumps(PARAMS))
         yield shell
+    sandbox.faults.clear()
 
 
 def rows_of(text: str) -> list[dict[str, str]]:

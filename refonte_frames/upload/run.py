@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import queue
+import signal
 import threading
 import time
 from collections import deque
@@ -17,7 +19,7 @@ from refonte_frames.upload.journal import Entry, State
 from refonte_frames.upload.settle import Job, Settled, Settler
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from refonte_frames.client import Client
     from refonte_frames.progress import Bar
@@ -88,16 +90,20 @@ class Run:
             If the journal cannot be written; nothing more is sent then.
         """
         settler = Settler(self.client, self._stop, self.resubmit)
-        with ThreadPoolExecutor(self.client.max_workers, thread_name_prefix="refonte-submit") as pool:
+        with (
+            ThreadPoolExecutor(self.client.max_workers, thread_name_prefix="refonte-submit") as pool,
+            _noted_interrupts(self._interrupt),
+        ):
             try:
                 self._loop(work, settler, pool)
-            except KeyboardInterrupt:
-                self.was_interrupted = True
-                self._stop.set()
-                self._settle_rest()
             except BaseException:
                 self._stop.set()
                 raise
+
+    def _interrupt(self) -> None:
+        """Begin nothing more; what is under way is settled by the loop as ever."""
+        self.was_interrupted = True
+        self._stop.set()
 
     def _loop(self, work: Iterator[Work], settler: Settler, pool: ThreadPoolExecutor) -> None:
         """Keep the workers busy; each turn commits the outcomes that came and the intents that go, together."""
@@ -152,11 +158,6 @@ class Run:
             entries.append(self._note(item, entry, settled))
         return entries, next_keys
 
-    def _settle_rest(self) -> None:
-        while self._under_way:
-            entries, _ = self._collect()
-            self.journal.write(entries)
-
     def _note(self, item: Work, entry: Entry, settled: Settled) -> Entry:
         """Take an outcome in, decide whether the run goes on, and make the entry that says so."""
         if settled.outcome == "next":
@@ -192,6 +193,29 @@ class Run:
         if self.halted_by is None or isinstance(self.halted_by, NotEnabled):
             self.halted_by = error
         self._stop.set()
+
+
+@contextlib.contextmanager
+def _noted_interrupts(note: Callable[[], None]) -> Iterator[None]:
+    """Have the first Ctrl-C noted instead of raised; the second is raised as ever.
+
+    An exception that comes between taking an outcome from the queue and crossing it off would leave the run waiting
+    for that outcome for ever. Only the main thread receives Ctrl-C, and only it may say what becomes of it.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+
+    def handle(_number: int, _frame: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        note()
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _intent(item: Work) -> Entry:
