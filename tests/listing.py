@@ -10,8 +10,9 @@ import threading
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
@@ -60,10 +61,13 @@ class Listing:
         Query names that are passed over.
     wrong_total : int
         Added to the total of every page.
-    repeats_token, promises_more, expires_once : bool
-        Bad manners of paging: the same token for ever; has_more on the last page; the first token refused once.
+    repeats_token, promises_more, expires_once, hides_once, repeats_docs : bool
+        Bad manners of paging: the same token for ever; has_more on the last page; the first token refused once; the
+        first page short of a task once; the last task of a page again on the next.
     body : bytes or None
         Sent instead of every page.
+    now : datetime
+        What the service's clock says.
     requests : list of str
         What was asked.
     """
@@ -77,12 +81,13 @@ class Listing:
     hides_once: bool = False
     repeats_docs: bool = False
     body: bytes | None = None
+    now: datetime = datetime(2024, 3, 11, tzinfo=UTC)
     requests: list[str] = field(default_factory=list)
+    _known: tuple[list[dict[str, Any]], list[str]] | None = None
 
-    def __enter__(self) -> Listing:
+    def __enter__(self) -> Self:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.server.daemon_threads = True
-        self._encoded: dict[str, bytes] = {}
         self._thread = threading.Thread(target=self.server.serve_forever, daemon=True)
         self._thread.start()
         return self
@@ -131,9 +136,14 @@ class Listing:
             page |= {"next_token": "0" if self.repeats_token else str(first + limit), "has_more": True}
         return msgspec.json.encode(page)
 
+    def _created(self) -> list[str]:
+        if self._known is None or self._known[0] is not self.tasks:
+            self._known = self.tasks, [task["created_at"] for task in reversed(self.tasks)]
+        return self._known[1]
+
     def _matching(self, query: list[tuple[str, str]]) -> list[dict[str, Any]]:
         bounds = dict(query)
-        created = [task["created_at"] for task in reversed(self.tasks)]
+        created = self._created()
         low = bisect_left(created, _comparable(bounds["start_time"])) if "start_time" in bounds else 0
         high = bisect_right(created, _comparable(bounds["end_time"])) if "end_time" in bounds else len(created)
         found = self.tasks[len(created) - high : len(created) - low]
@@ -162,6 +172,9 @@ def _handler(listing: Listing) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        def date_time_string(self, timestamp: float | None = None) -> str:  # noqa: ARG002 - the base class's
+            return format_datetime(listing.now, usegmt=True)
 
         def log_message(self, *args: object) -> None:
             """Say nothing."""

@@ -102,6 +102,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     generation: int
     run_id: str
     started_at: str
+    began: float
     finished_at: str
     watermark: int
     honours_updated: bool | None
@@ -207,24 +208,32 @@ class Dataset:
     def _refuse_strangers(self) -> None:
         """Never write into a folder that holds something else."""
         if self.root.is_dir() and not (self.root / MANIFEST).exists():
-            strangers = sorted(
-                item.name for item in self.root.iterdir() if item.name not in (_LOCK, _RUN, _OLD, *SCHEMAS)
-            )
+            ours = {_LOCK, _RUN, _OLD, _TMP + MANIFEST, *SCHEMAS}
+            strangers = sorted(item.name for item in self.root.iterdir() if item.name not in ours)
             if strangers:
                 raise ExportError(
                     f"{self.root} holds other files ({', '.join(strangers[:3])}) and no manifest. "
                     "Export into an empty or new folder."
                 )
 
-    def settle(self) -> None:
-        """Finish what a killed run had begun to put into place, and remove what nobody reads any more."""
-        if (self.root / _RUN / _COMMIT).exists():
+    def settle(self) -> bool:
+        """Finish what a killed run had begun to put into place, and remove what nobody reads any more.
+
+        Returns
+        -------
+        bool
+            Whether there was such a run.
+        """
+        is_left = (self.root / _RUN / _COMMIT).exists()
+        if is_left:
             self._put_in_place(
                 _decoded((self.root / _RUN / _COMMIT).read_bytes(), Manifest, self.root / _RUN / _COMMIT)
             )
+        (self.root / (_TMP + MANIFEST)).unlink(missing_ok=True)
         for place in sorted((self.root / _OLD).glob("*")):
             if time.time() - place.stat().st_mtime > _KEEP_SECS:
                 shutil.rmtree(place)
+        return is_left
 
     def check(self, settings: Settings) -> None:
         """Refuse to mix what different calls want into one folder."""
@@ -281,6 +290,7 @@ class Dataset:
             generation=run.plan.generation,
             run_id=run.plan.run_id,
             started_at=run.plan.started_at,
+            began=run.plan.began,
             finished_at=datetime.now(UTC).isoformat(),
             watermark=watermark,
             honours_updated=run.plan.honours_updated,

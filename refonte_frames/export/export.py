@@ -154,7 +154,6 @@ def export_tasks(  # noqa: PLR0913 - the filters are the service's own names, ea
     dataset = Dataset(path)
     exporter = _Exporter(resolve_client(client), dataset, order, progress)
     with dataset.lock():
-        dataset.settle()
         return exporter.run()
 
 
@@ -204,17 +203,26 @@ class _Exporter:
         settings = Settings(
             self.client.host, self.client.key_fingerprint, list(self.order.tables), self.order.filters.as_json()
         )
+        was_put_in_place = self.dataset.settle()
         self.dataset.check(settings)
+        manifest = self.dataset.manifest()
+        if was_put_in_place and manifest is not None and self._serves(manifest.report["mode"], manifest.began):
+            return replace(ExportReport.from_json(self.dataset.root, manifest.report), is_resumed=True)
         run = self.dataset.unfinished(settings)
         if run is not None:
             report = self._finish(run, is_resumed=True)
-            if time.time() - run.plan.began < _FRESH_SECS:
+            if self._serves(run.plan.mode, run.plan.began):
                 return report
-        manifest = self.dataset.manifest()
+            manifest = self.dataset.manifest()
         plan = None
         if self.order.is_incremental and manifest is not None:
             plan = self._plan_increment(settings, manifest)
         return self._finish(self.dataset.begin(plan or self._plan_all(settings, manifest)), is_resumed=False)
+
+    def _serves(self, mode: str, began: float) -> bool:
+        """Whether a run that was killed and is now finished is what this call wants."""
+        is_fresh = 0 <= time.time() - began < _FRESH_SECS
+        return is_fresh and (self.order.is_incremental or mode != "increment")
 
     def _plan_all(self, settings: Settings, manifest: Manifest | None) -> RunPlan:
         plan = plan_sweep(self._source(Job()))

@@ -10,7 +10,7 @@ import pyarrow as pa
 from msgspec import Raw
 
 from refonte_frames.errors import ColumnError, InputError
-from refonte_frames.export.decode import text_of
+from refonte_frames.export.decode import number_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -126,11 +126,25 @@ def _typed(texts: Iterable[str | None]) -> pa.Array:
     values = [None if text is None or text == "null" else text for text in texts]
     if not any(values):
         return pa.nulls(len(values), pa.string())
-    for decode_type, arrow_type in ((bool, pa.bool_()), (int, pa.int64()), (float, pa.float64()), (str, pa.string())):
+    for read, arrow_type in _READERS:
         try:
-            return pa.array(
-                [None if text is None else msgspec.json.decode(text, type=decode_type) for text in values], arrow_type
-            )
-        except (msgspec.ValidationError, OverflowError, pa.ArrowInvalid):
+            return pa.array([None if text is None else read(text) for text in values], arrow_type)
+        except (msgspec.ValidationError, OverflowError):
             continue
     return pa.array(values, pa.string())
+
+
+def _number(text: str) -> float:
+    """Read a number that stays exact; a large integer would be rounded silently."""
+    value = number_of(Raw(text.encode()))
+    if value is None:
+        raise OverflowError(text)
+    return value
+
+
+_READERS: Final[tuple[tuple[Callable[[str], Any], pa.DataType], ...]] = (
+    (msgspec.json.Decoder(bool).decode, pa.bool_()),
+    (msgspec.json.Decoder(int).decode, pa.int64()),
+    (_number, pa.float64()),
+    (msgspec.json.Decoder(str).decode, pa.string()),
+)

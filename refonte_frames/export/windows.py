@@ -16,8 +16,8 @@ __all__ = ["IMPOSSIBLE", "Window", "plan_windows", "target_rows"]
 _MS: Final = 1_000
 _SECOND: Final = 1_000_000
 _DAY: Final = 86_400 * _SECOND
-#: Nothing was created then: a service that finds something does not look at the bounds.
-IMPOSSIBLE: Final = (0, _MS)
+#: Nothing was created then: a service that finds something does not look at the end, or at the start.
+IMPOSSIBLE: Final = ((0, _MS), (4_102_444_800 * _SECOND, 4_102_444_800 * _SECOND + _MS))
 _SMALLEST_TARGET: Final = 5_000
 _LARGEST_TARGET: Final = 25_000
 _MAX_SLICES: Final = 256
@@ -81,7 +81,7 @@ def plan_windows(
     >>> [(window.start, window.end) for window in windows]
     [(1004000000, None), (None, 1004000000)]
     """
-    if count_all([IMPOSSIBLE]) != [0]:
+    if any(count_all(IMPOSSIBLE)):
         return None
     oldest = _find_oldest(count_all, total, newest) if oldest is None else oldest
     if oldest is None:
@@ -116,8 +116,8 @@ def _slice_all(
             found = sum(count for _, _, count in counted)
             if found < parent_count or any(count > parent_count for _, _, count in counted):
                 return None
-            # Two slices can hold all tasks at the bound that they share; three cannot.
-            if len(pieces) > 2 and found == len(pieces) * parent_count:
+            # A task on a bound is in two slices, and none can be in three.
+            if found > 2 * parent_count:
                 return None
             for piece in counted:
                 can_be_cut = len(pieces) > 1 and piece[1] - piece[0] > _MS

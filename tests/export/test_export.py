@@ -1,0 +1,319 @@
+"""An exported folder: whole, remembered, up to date, and opened by everybody."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import polars as pl
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from listing import Listing, small_task
+from service import TEXT, post
+
+import refonte_frames as rf
+from refonte_frames.export.dataset import Dataset
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SOME = [small_task(index) for index in range(350)][::-1]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Name a folder that is not there yet."""
+    return tmp_path / "dock"
+
+
+def export(listing: Listing, root: Path, **options: Any) -> rf.ExportReport:
+    """Export all that a listing has."""
+    with rf.Client(api_key="live_demo", base_url=listing.base_url, state_dir=root.parent) as client:
+        return rf.export_tasks(root, **options, client=client)
+
+
+def ids(root: Path) -> list[str]:
+    """Read the ids as anybody would."""
+    return sorted(pd.read_parquet(root / "tasks", columns=["task_id"])["task_id"])
+
+
+def test_a_folder_is_read_by_everybody(root: Path) -> None:
+    """Pandas, polars and pyarrow, without our help; the version of the tables is in every file."""
+    with Listing(SOME) as listing:
+        report = export(listing, root)
+    assert report.rows == {"tasks": 350, "audits": 117, "annotations": 700}
+    assert len(pd.read_parquet(root / "tasks")) == 350
+    assert pl.read_parquet(root / "annotations").height == 700
+    assert pq.read_table(root / "audits").schema.names == rf.schemas.AUDITS.names
+    for path in root.glob("*/*.parquet"):
+        assert pq.read_metadata(path).metadata[rf.schemas.VERSION_KEY] == b"1"
+
+
+def test_a_frame_and_a_folder_hold_the_same_rows(root: Path) -> None:
+    """There is one way by which rows come."""
+    with Listing(SOME) as listing:
+        export(listing, root)
+        with rf.Client(api_key="live_demo", base_url=listing.base_url) as client:
+            frames = rf.read("tasks", "audits", "annotations", client=client)
+    opened = rf.open_export(root)
+    for name in ("tasks", "audits", "annotations"):
+        key = list(rf.schemas.KEYS[name])
+        one, other = (
+            frame.drop(columns="exported_at").sort_values(key, ignore_index=True)
+            for frame in (frames[name], getattr(opened, name).to_pandas())
+        )
+        pd.testing.assert_frame_equal(one, other)
+
+
+def test_nothing_to_export_still_makes_readable_tables(root: Path) -> None:
+    """With all columns and no rows."""
+    with Listing([]) as listing:
+        assert export(listing, root).rows == {"tasks": 0, "audits": 0, "annotations": 0}
+    assert pd.read_parquet(root / "annotations").columns.tolist() == rf.schemas.ANNOTATIONS.names
+
+
+def test_an_open_folder_selects_columns_and_rows(root: Path) -> None:
+    """By conditions as pandas takes them, or an Arrow expression."""
+    with Listing(SOME) as listing:
+        export(listing, root)
+    tasks = rf.open_export(root).tasks
+    assert repr(tasks) == "<ExportTable tasks: 350 rows, 31 columns>"
+    assert tasks.to_pandas(columns=["unique_id"], filter=[("unique_id", "==", "u7")])["unique_id"].tolist() == ["u7"]
+    assert tasks.to_arrow(columns=["task_id"], filter=pc.field("status") == "completed").num_rows == 350
+    assert sum(batch.num_rows for batch in tasks.scan(columns=["task_id"])) == 350
+    assert tasks.dataset().count_rows() == 350
+    with pytest.raises(rf.ColumnError, match="has no column 'mood'"):
+        tasks.to_pandas(columns=["mood"])
+
+
+def test_the_same_call_again_brings_the_folder_up_to_date(root: Path) -> None:
+    """New tasks come in; changed ones are replaced with all their audits and answers; others stay."""
+    with Listing(SOME) as listing:
+        export(listing, root)
+        changed = copy.deepcopy(SOME)
+        changed[10] |= {"tags": ["seen"], "updated_at": "2024-03-11T01:00:00.000Z"}
+        changed[10]["response"]["annotations"].pop()
+        listing.tasks = [small_task(index) for index in range(350, 360)][::-1] + changed
+        listing.now += timedelta(hours=2)
+        report = export(listing, root, audit_lookback_days=None)
+    assert (report.mode, report.tasks_new, report.tasks_changed) == ("increment", 0, 1)
+    tasks = pd.read_parquet(root / "tasks").set_index("task_id")
+    assert tasks.index.is_unique
+    assert tasks.loc[changed[10]["task_id"], "tags"].tolist() == ["seen"]
+    assert len(pd.read_parquet(root / "annotations")) == 699
+
+
+def test_an_audit_that_leaves_updated_at_alone_is_found(root: Path) -> None:
+    """By looking back at what was completed."""
+    with Listing(SOME) as listing:
+        export(listing, root)
+        listing.tasks = copy.deepcopy(SOME)
+        listing.tasks[1]["audits"] = [{"audited_by": "late@example.org", "audited_at": "2024-03-11T00:00:01.000Z"}]
+        report = export(listing, root)
+    assert (report.tasks_new, report.tasks_changed, report.tasks_unchanged) == (0, 1, 349)
+    assert "late@example.org" in set(pd.read_parquet(root / "audits")["audited_by"])
+
+
+def test_a_list_that_lags_behind_does_not_undo_what_is_known(root: Path) -> None:
+    """An older version of a task is passed over."""
+    newer = copy.deepcopy(SOME)
+    newer[0] |= {"updated_at": "2024-03-10T12:00:00.000Z", "tags": ["new"]}
+    with Listing(newer) as listing:
+        export(listing, root)
+        listing.tasks = SOME
+        assert export(listing, root).tasks_changed == 0
+    assert pd.read_parquet(root / "tasks")["tags"].notna().sum() == 1
+
+
+def test_nothing_new_takes_two_requests(root: Path) -> None:
+    """Where updated_after is known to work and nobody looks back."""
+    with Listing(SOME) as listing:
+        export(listing, root)
+        export(listing, root, audit_lookback_days=None)
+        listing.requests.clear()
+        report = export(listing, root, audit_lookback_days=None)
+        assert len(listing.requests) == 2
+    assert report.rows["tasks"] == report.service_total == 350
+
+
+def test_a_service_without_updated_after_is_read_in_full(root: Path) -> None:
+    """It is asked once for a time in which nothing can have changed."""
+    with Listing(SOME, ignores={"updated_after"}) as listing:
+        export(listing, root)
+        listing.tasks = SOME[5:]
+        assert export(listing, root).mode == "windows"
+    assert ids(root) == sorted(task["task_id"] for task in SOME[5:])
+
+
+def test_a_full_run_sees_what_was_deleted(root: Path) -> None:
+    """An increment cannot."""
+    with Listing(SOME) as listing:
+        export(listing, root)
+        listing.tasks = SOME[5:]
+        assert export(listing, root).rows["tasks"] == 350
+        assert export(listing, root, full=True).rows["tasks"] == 345
+
+
+def test_superseded_files_stay_for_those_who_opened_them(root: Path) -> None:
+    """An open folder goes on reading the state that it was opened at."""
+    with Listing(SOME) as listing:
+        export(listing, root)
+        opened = rf.open_export(root)
+        listing.tasks = SOME[5:]
+        export(listing, root, full=True)
+    assert len(opened.tasks.to_pandas()) == 350
+    assert len(rf.open_export(root).tasks.to_pandas()) == 345
+
+
+def test_refresh_uses_the_folder_s_own_filters(client: rf.Client, root: Path) -> None:
+    """And reads from the new state."""
+    post(client, "projects", body={"type": "categorization", "name": "mail"})
+    task = {**TEXT, "attachment": "a", "project": "mail"}
+    post(client, "task", "categorization", body=task)
+    rf.export_tasks(root, project="mail", created_after="2020-01-01", client=client)
+    opened = rf.open_export(root)
+    post(client, "task", "categorization", body=task)
+    assert opened.refresh(client=client).tasks_new == 1
+    assert len(opened.tasks) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"project": "other"}, "project was 'dock' and is now 'other'"),
+        ({}, "project was 'dock' and is now not set"),
+        ({"project": "dock", "created_after": "2024-01-01"}, "created_after was not set and is now '2024-01-01T"),
+        ({"project": "dock", "tables": ["tasks"]}, "tables were tasks, audits, annotations and are now tasks"),
+    ],
+)
+def test_a_call_with_other_filters_is_refused_by_name(options: dict[str, Any], says: str, root: Path) -> None:
+    """The folder stays as it was."""
+    with Listing(SOME) as listing:
+        export(listing, root, project="dock")
+        with pytest.raises(rf.ExportError, match=says):
+            export(listing, root, **options)
+    assert len(ids(root)) == 350
+
+
+def test_another_key_is_refused(root: Path) -> None:
+    """Test and live worlds must not end in one folder."""
+    with Listing(SOME) as listing:
+        export(listing, root)
+        with (
+            rf.Client(api_key="test_demo", base_url=listing.base_url) as other,
+            pytest.raises(rf.ExportError, match="the API key is another one"),
+        ):
+            rf.export_tasks(root, client=other)
+
+
+def test_filters_that_change_under_a_task_need_a_rewritten_folder(root: Path) -> None:
+    """The error names both ways out."""
+    with Listing(SOME) as listing:
+        with pytest.raises(rf.InputError, match="incremental=False"):
+            export(listing, root, status="completed")
+        assert not root.exists()
+        assert export(listing, root, status="completed", incremental=False).rows["tasks"] == 350
+        listing.tasks = SOME[5:]
+        assert export(listing, root, status="completed", incremental=False).rows["tasks"] == 345
+
+
+def test_a_second_writer_is_refused(root: Path) -> None:
+    """It learns who is writing."""
+    code = (
+        "import sys; from refonte_frames.export.dataset import Dataset\n"
+        f"with Dataset({str(root)!r}).lock():\n    print('held', flush=True); sys.stdin.read()"
+    )
+    with Listing(SOME) as listing:
+        holder = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        with holder:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == b"held\n"
+            with pytest.raises(rf.ExportError, match=f"is being written by process {holder.pid} on "):
+                export(listing, root)
+            holder.kill()
+        assert export(listing, root).rows["tasks"] == 350
+
+
+def test_a_folder_of_something_else_is_left_alone(root: Path) -> None:
+    """Also a file in place of a folder."""
+    root.mkdir()
+    (root / "thesis.docx").write_text("years of work")
+    with Listing(SOME) as listing:
+        with pytest.raises(rf.ExportError, match=r"holds other files \(thesis.docx\)"):
+            export(listing, root)
+        with pytest.raises(rf.ExportError, match="is a file"):
+            export(listing, root / "thesis.docx")
+    assert [path.name for path in root.iterdir()] == ["thesis.docx"]
+
+
+@pytest.mark.parametrize(
+    ("manifest", "says"), [(b"{", "is damaged"), (b"[]", "is damaged"), (None, "holds no finished export")]
+)
+def test_a_folder_that_cannot_be_opened_says_why(manifest: bytes | None, says: str, root: Path) -> None:
+    """And what to do."""
+    root.mkdir()
+    if manifest is not None:
+        (root / "_manifest.json").write_bytes(manifest)
+    with pytest.raises(rf.ExportError, match=says):
+        rf.open_export(root)
+
+
+def test_a_folder_of_a_newer_version_is_not_touched(root: Path) -> None:
+    """Neither read nor written."""
+    with Listing(SOME) as listing:
+        export(listing, root)
+        manifest = json.loads((root / "_manifest.json").read_bytes())
+        (root / "_manifest.json").write_text(json.dumps(manifest | {"format": 99}))
+        with pytest.raises(rf.ExportError, match="written by a newer version"):
+            export(listing, root)
+    with pytest.raises(rf.ExportError, match="written by a newer version"):
+        rf.open_export(root)
+
+
+def test_a_file_that_is_gone_is_named(root: Path) -> None:
+    """With the way to mend the folder."""
+    with Listing(SOME) as listing:
+        export(listing, root)
+    next((root / "tasks").iterdir()).unlink()
+    with pytest.raises(rf.ExportError, match="is missing, though the manifest lists it"):
+        rf.open_export(root).tasks.to_pandas()
+
+
+def test_the_manifest_and_the_files_hold_no_key(root: Path) -> None:
+    """Not in any byte that was written."""
+    with Listing(SOME) as listing, rf.Client(api_key="live_CANARY_7f3a", base_url=listing.base_url) as client:
+        rf.export_tasks(root, client=client)
+    assert all(b"CANARY" not in path.read_bytes() for path in root.rglob("*") if path.is_file())
+
+
+def test_the_report_says_what_was_read_and_what_drifted(root: Path) -> None:
+    """In a few lines, and again when the folder is opened."""
+    odd = [SOME[0] | {"mood": 1}, *SOME[1:]]
+    with Listing(odd) as listing:
+        report = export(listing, root)
+    assert "350 tasks, 117 audits, 700 annotations (the service counts 350 tasks)" in repr(report)
+    assert "1 unknown keys" in repr(report)
+    assert report.requests == {"200": 5}
+    assert rf.open_export(root).report.drift == {
+        "unknown_keys": {"tasks.mood": 1},
+        "misfits": {},
+        "unknown_responses": {},
+    }
+
+
+def test_a_run_of_a_day_ago_is_begun_anew(root: Path) -> None:
+    """Its windows are too old to be put beside new ones."""
+    with Listing(SOME) as listing:
+        export(listing, root)
+        plan = {"run_id": "x", "began": (datetime.now(UTC) - timedelta(days=2)).timestamp()}
+        (root / "_run").mkdir()
+        (root / "_run" / "plan.json").write_text(json.dumps(plan))
+        assert not export(listing, root).is_resumed
+    assert not (root / "_run").exists()
+    assert Dataset(root).manifest() is not None

@@ -1,0 +1,259 @@
+"""read_, scan_ and look-ups over real HTTP, from a service that behaves and from one that does not."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import polars as pl
+import pytest
+from listing import Listing, small_task
+from service import TEXT, post
+
+import refonte_frames as rf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+TASKS = [small_task(index) for index in range(11_000)][::-1]
+
+
+@pytest.fixture
+def client_of(tmp_path: Any) -> Iterator[Callable[[Listing], rf.Client]]:
+    """Make a client of a listing."""
+    made: list[rf.Client] = []
+
+    def make(listing: Listing, **options: Any) -> rf.Client:
+        made.append(rf.Client(api_key="live_demo", base_url=listing.base_url, state_dir=tmp_path, **options))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.close()
+
+
+def assert_all_there(frame: pd.DataFrame, count: int = len(TASKS)) -> None:
+    """Every task once, newest first."""
+    assert frame["task_id"].tolist() == [task["task_id"] for task in TASKS[:count]]
+
+
+def test_a_frame_has_every_task_once_newest_first(client_of: Any) -> None:
+    """Read in windows, by several threads."""
+    with Listing(TASKS) as listing:
+        frame = rf.read_tasks(client=client_of(listing))
+    assert_all_there(frame)
+    assert frame.attrs["refonte"]["mode"] == "windows"
+    assert frame.attrs["refonte"]["windows"] == 3
+
+
+@pytest.mark.parametrize(
+    "manners",
+    [
+        {"ignores": {"start_time", "end_time"}},
+        {"ignores": {"end_time"}},
+        {"ignores": {"start_time"}},
+        {"expires_once": True},
+        {"promises_more": True},
+        {"hides_once": True},
+        {"repeats_docs": True},
+    ],
+)
+def test_bad_manners_of_a_service_do_not_change_the_rows(manners: dict[str, Any], client_of: Any) -> None:
+    """Filters ignored, tokens expired, more promised than there is, tasks hidden or repeated."""
+    with Listing(TASKS, **manners) as listing:
+        assert_all_there(rf.read_tasks(client=client_of(listing)).sort_values("created_at", ascending=False))
+
+
+def test_a_service_without_bounds_is_read_in_one_pass(client_of: Any) -> None:
+    """And the frame says so."""
+    with Listing(TASKS, ignores={"start_time", "end_time"}) as listing:
+        assert rf.read_tasks(client=client_of(listing)).attrs["refonte"]["mode"] == "sequential"
+
+
+def test_tasks_that_are_counted_and_never_come_are_a_warning(client_of: Any) -> None:
+    """Reading ends, and nobody can overlook what is missing."""
+    with Listing(TASKS[:250], repeats_token=True) as listing, pytest.warns(UserWarning, match="150 tasks that the"):
+        frame = rf.read_tasks(client=client_of(listing))
+    assert_all_there(frame, 100)
+    assert frame.attrs["refonte"]["windows_unsettled"] == 1
+
+
+def test_few_tasks_take_one_request_and_their_pages(client_of: Any) -> None:
+    """No windows are planned for them."""
+    with Listing(TASKS[:250]) as listing:
+        rf.read_tasks(client=client_of(listing))
+        assert len(listing.requests) == 4
+
+
+@pytest.mark.parametrize("body", [b"not json", b'{"docs":[{"task_id":1}]}', b'{"docs":"none"}', b"\xff"])
+def test_a_broken_page_is_an_error_and_no_rows(body: bytes, client_of: Any) -> None:
+    """It names the page."""
+    with Listing(TASKS[:250], body=body) as listing, pytest.raises(rf.ReplyError, match="GET /tasks"):
+        rf.read_tasks(client=client_of(listing))
+
+
+def test_an_error_in_one_window_ends_all_threads(client_of: Any) -> None:
+    """None is left behind, waiting."""
+    before = threading.active_count()
+    with Listing(TASKS, ignores={"limit_none"}) as listing:
+        client = client_of(listing)
+        reader = rf.scan_tasks(client=client)
+        reader.read_next_batch()
+        listing.body = b"broken"
+        with pytest.raises(rf.ReplyError):
+            reader.read_all()
+        client.close()
+    del reader
+    assert threading.active_count() <= before + 1
+
+
+def test_a_stream_brings_every_task_once(client_of: Any) -> None:
+    """In any order."""
+    with Listing(TASKS) as listing:
+        ids = rf.scan_tasks(client=client_of(listing)).read_all()["task_id"].to_pylist()
+    assert sorted(ids) == sorted(task["task_id"] for task in TASKS)
+
+
+def test_polars_takes_a_stream_as_it_is(client_of: Any) -> None:
+    """Batch after batch, dictionaries and all."""
+    with Listing(TASKS[:250]) as listing:
+        frame = pl.from_arrow(rf.scan_annotations(client=client_of(listing)))
+    assert isinstance(frame, pl.DataFrame)
+    assert frame.shape == (500, len(rf.schemas.ANNOTATIONS))
+
+
+def test_a_stream_that_is_closed_early_asks_for_no_more(client_of: Any) -> None:
+    """The threads end; what was asked for is all there is."""
+    with Listing(TASKS) as listing:
+        reader = rf.scan_tasks(client=client_of(listing, max_workers=1))
+        reader.read_next_batch()
+        reader.close()
+        del reader
+        asked = len(listing.requests)
+        assert asked < 110
+        assert len(listing.requests) == asked
+
+
+def test_several_tables_come_of_one_pass(client_of: Any) -> None:
+    """The same frames as one by one, for the requests of one."""
+    with Listing(TASKS[:250]) as listing:
+        client = client_of(listing)
+        frames = rf.read("tasks", "audits", "annotations", client=client)
+        assert len(listing.requests) == 4
+        alone = rf.read_audits(client=client)
+    assert {name: len(frame) for name, frame in frames.items()} == {"tasks": 250, "audits": 83, "annotations": 500}
+    pd.testing.assert_frame_equal(
+        frames["audits"].drop(columns="exported_at"), alone.drop(columns="exported_at"), check_like=False
+    )
+
+
+def test_ids_are_looked_up_in_few_calls_and_the_missing_are_named(client_of: Any) -> None:
+    """In the order of the ids."""
+    ids = pd.Series([f"u{number}" for number in range(90)] + ["none", None])
+    with Listing(TASKS[-100:]) as listing:
+        client = client_of(listing)
+        with pytest.warns(UserWarning, match="1 ids were not found: 'none'"):
+            frame = rf.read_tasks(unique_id=ids, client=client)
+        assert len(listing.requests) == 3
+    assert frame["unique_id"].tolist() == ids.iloc[:90].tolist()
+    assert frame.attrs["refonte"]["not_found"] == ["none"]
+
+
+def test_a_service_that_looks_at_one_id_only_is_found_out(client_of: Any) -> None:
+    """Every id is then asked for alone."""
+
+    class OneIdOnly(Listing):
+        def _matching(self, query: list[tuple[str, str]]) -> list[dict[str, Any]]:
+            ids = [pair for pair in query if pair[0] == "unique_id"]
+            return super()._matching([pair for pair in query if pair not in ids[1:]])
+
+    with OneIdOnly(TASKS[-100:]) as listing:
+        frame = rf.read_tasks(unique_id=["u1", "u2", "u3"], client=client_of(listing))
+    assert frame["unique_id"].tolist() == ["u1", "u2", "u3"]
+
+
+def test_a_service_that_ignores_ids_is_an_error(client_of: Any) -> None:
+    """Rows nobody asked for are never returned."""
+    with (
+        Listing(TASKS[-100:], ignores={"unique_id"}) as listing,
+        pytest.raises(rf.ReplyError, match="does not honour this filter"),
+    ):
+        rf.read_tasks(unique_id=["u1", "u2"], client=client_of(listing))
+
+
+def test_tasks_are_read_by_their_own_ids(client_of: Any) -> None:
+    """One by one; those that are not there are named."""
+    wanted = [TASKS[-5]["task_id"], "0" * 24, TASKS[-1]["task_id"]]
+    with Listing(TASKS[-10:]) as listing, pytest.warns(UserWarning, match="1 ids were not found"):
+        frame = rf.read_tasks(task_ids=wanted, client=client_of(listing))
+    assert frame["task_id"].tolist() == [wanted[0], wanted[2]]
+
+
+def test_task_ids_and_another_filter_do_not_go_together(client: rf.Client) -> None:
+    """The service reads a task by its id alone."""
+    with pytest.raises(rf.InputError, match="cannot be combined with status"):
+        rf.read_tasks(task_ids=["a"], status="pending", client=client)
+
+
+def test_no_ids_are_no_rows_and_no_requests(client: rf.Client) -> None:
+    """The columns are there."""
+    frame = rf.read_tasks(unique_id=pd.Series([], dtype=object), client=client)
+    assert frame.shape == (0, len(rf.schemas.TASKS))
+    assert client.requests_by_status() == {}
+
+
+def test_an_unknown_table_is_a_sentence(client: rf.Client) -> None:
+    """With what there is."""
+    with pytest.raises(rf.InputError, match=r"There is no table 'labels'\. There are tasks, audits, annotations"):
+        rf.read("tasks", "labels", client=client)
+
+
+def made_tasks(client: rf.Client) -> None:
+    """Make 30 tasks of two projects in the sandbox."""
+    for project in ("mail", "chat"):
+        post(client, "projects", body={"type": "categorization", "name": project})
+    for number in range(30):
+        project = "mail" if number % 3 else "chat"
+        body = {**TEXT, "attachment": f"text {number}", "project": project, "unique_id": f"id,{number}"}
+        post(client, "task", "categorization", body=body | {"tags": [f"t{number % 2}"], "metadata": {"n": number}})
+
+
+@pytest.mark.parametrize(
+    ("filters", "rows"),
+    [
+        ({}, 30),
+        ({"project": "mail"}, 20),
+        ({"project": "nobody"}, 0),
+        ({"tags": "t1"}, 15),
+        ({"tags": ["t0", "t1"]}, 30),
+        ({"status": "completed"}, 0),
+        ({"status": "pending", "project": "chat"}, 10),
+        ({"created_before": "2020-01-01"}, 0),
+        ({"created_after": "2020-01-01"}, 30),
+        ({"type": "imageannotation"}, 0),
+        ({"unique_id": ["id,3", "id,4"]}, 2),
+        ({"limited_response": True}, 30),
+        ({"include_attachment_url": True}, 30),
+    ],
+)
+def test_filters_work_against_the_sandbox(filters: dict[str, Any], rows: int, client: rf.Client) -> None:
+    """Each filter as its documentation says."""
+    made_tasks(client)
+    assert len(rf.read_tasks(**filters, client=client)) == rows
+
+
+def test_metadata_comes_as_columns_where_asked(client: rf.Client) -> None:
+    """Behind the fixed columns, with its own type."""
+    made_tasks(client)
+    frame = rf.read_tasks(metadata="columns", client=client)
+    assert frame.columns[-1] == "metadata.n"
+    assert frame["metadata.n"].tolist() == list(range(29, -1, -1))
+
+
+def test_a_task_is_read_as_the_service_sends_it(client: rf.Client) -> None:
+    """A plain dict."""
+    made_tasks(client)
+    task_id = rf.read_tasks(unique_id="id,7", client=client)["task_id"][0]
+    task = rf.get_task(task_id, client=client)
+    assert (task["task_id"], task["unique_id"], task["metadata"]) == (task_id, "id,7", {"n": 7})

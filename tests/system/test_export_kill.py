@@ -1,0 +1,156 @@
+"""Exports that are killed with SIGKILL, at any change to the folder: run again, the tables are as if undisturbed."""
+
+from __future__ import annotations
+
+import copy
+import os
+import random
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pandas as pd
+import pytest
+from listing import Listing, small_task
+
+import refonte_frames as rf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SCRIPT = Path(__file__).parent / "export_once.py"
+#: Kills a case; the nightly run multiplies it.
+DOSE = 5 * int(os.environ.get("REFONTE_TEST_DOSE", "1"))
+OLD = [small_task(index) for index in range(10_500)][::-1]
+
+
+def later(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Make the same tasks some days later: some are new, some audited or tagged, most as they were."""
+    found = [small_task(index) for index in range(10_500, 10_800)][::-1] + copy.deepcopy(tasks)
+    for task in found[400::700]:
+        task |= {"tags": ["seen"], "updated_at": "2024-03-12T00:00:00.000Z"}
+        task["response"]["annotations"].pop()
+    return found
+
+
+NEW = later(OLD)
+
+
+@pytest.fixture
+def listing() -> Iterator[Listing]:
+    """Serve the old tasks."""
+    with Listing(OLD) as running:
+        yield running
+
+
+def client_of(listing: Listing, folder: Path) -> rf.Client:
+    """Make a client of the same account as the killed program's."""
+    return rf.Client(api_key="live_demo", base_url=listing.base_url, state_dir=folder)
+
+
+def run(listing: Listing, root: Path, last: int, workers: int = 16) -> subprocess.CompletedProcess[str]:
+    """Run the user's program until its `last` change to the folder."""
+    environment = os.environ | {"REFONTE_API_KEY": "live_demo", "REFONTE_BASE_URL": listing.base_url}
+    command = [sys.executable, str(SCRIPT), str(root), str(last), str(workers)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def state(root: Path) -> dict[str, pd.DataFrame]:
+    """Read the tables as anybody would, without our help; sorted by key, without the time of reading."""
+    keys = {"tasks": [], "audits": ["audit_index"], "annotations": ["annotation_index"]}
+    tables = {name: pd.read_parquet(root / name) for name in keys if (root / name).exists()}
+    return {
+        name: table.drop(columns="exported_at").sort_values(["task_id", *keys[name]], ignore_index=True)
+        for name, table in tables.items()
+    }
+
+
+def assert_same(one: dict[str, pd.DataFrame], other: dict[str, pd.DataFrame]) -> None:
+    """Compare all tables, cell by cell."""
+    assert one.keys() == other.keys()
+    for name, table in one.items():
+        plain = [frame.astype(dict.fromkeys(frame.select_dtypes("category"), "str")) for frame in (table, other[name])]
+        pd.testing.assert_frame_equal(*plain)
+
+
+def assert_tidy(root: Path) -> None:
+    """No file is there that the manifest does not name."""
+    manifest = msgspec.json.decode((root / "_manifest.json").read_bytes())
+    named = {f"{table}/{entry['name']}" for table, entries in manifest["files"].items() for entry in entries}
+    found = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+    assert {name for name in found if not name.startswith("_old/")} == named | {"_manifest.json", "_lock"}
+
+
+def instants(changes: int) -> list[int]:
+    """Choose when to kill: at the first and last change, and at others between them."""
+    return sorted({1, changes, *random.Random(DOSE).sample(range(1, changes + 1), min(DOSE, changes))})
+
+
+def test_a_first_export_that_is_killed_at_any_change_ends_as_if_undisturbed(listing: Listing, tmp_path: Path) -> None:
+    """And until then nobody sees half a table."""
+    undisturbed = run(listing, tmp_path / "undisturbed", 0)
+    assert undisturbed.returncode == 0, undisturbed.stderr
+    expected = state(tmp_path / "undisturbed")
+    assert len(expected["tasks"]) == len(OLD)
+    for last in instants(int(undisturbed.stdout)):
+        root = tmp_path / f"killed-{last}"
+        assert run(listing, root, last).returncode == -9
+        for name, table in state(root).items():
+            assert len(table) == len(expected[name])
+        rf.export_tasks(root, client=client_of(listing, tmp_path), progress=False)
+        assert_same(state(root), expected)
+        assert_tidy(root)
+
+
+def test_an_increment_that_is_killed_at_any_change_ends_as_if_undisturbed(listing: Listing, tmp_path: Path) -> None:
+    """The folder shows the old state or the new one, never a mixture."""
+    base = tmp_path / "base"
+    assert run(listing, base, 0).returncode == 0
+    before = state(base)
+    listing.tasks, listing.now = NEW, datetime(2024, 3, 13, tzinfo=UTC)
+    shutil.copytree(base, tmp_path / "undisturbed")
+    undisturbed = run(listing, tmp_path / "undisturbed", 0)
+    expected = state(tmp_path / "undisturbed")
+    assert len(expected["tasks"]) == len(NEW)
+    assert (expected["tasks"]["tags"].notna()).sum() == len(NEW[400::700])
+    for last in instants(int(undisturbed.stdout)):
+        root = tmp_path / f"killed-{last}"
+        shutil.copytree(base, root)
+        assert run(listing, root, last).returncode == -9
+        for name, table in state(root).items():
+            assert len(table) in (len(before[name]), len(expected[name]))
+        rf.export_tasks(root, client=client_of(listing, tmp_path), progress=False)
+        assert_same(state(root), expected)
+        assert_tidy(root)
+
+
+def test_a_killed_export_reads_finished_windows_no_more(listing: Listing, tmp_path: Path) -> None:
+    """Only the one that was in flight."""
+    changes = int(run(listing, tmp_path / "undisturbed", 0, workers=1).stdout)
+    asked = len(listing.requests)
+    for last in range(1, changes):
+        root = tmp_path / f"killed-{last}"
+        run(listing, root, last, workers=1)
+        notes = root / "_run" / "done.jsonl"
+        if notes.exists() and notes.read_bytes().count(b"\n") == 2:
+            break
+    listing.requests.clear()
+    report = rf.export_tasks(root, client=client_of(listing, tmp_path), progress=False)
+    assert report.is_resumed
+    assert report.rows["tasks"] == len(OLD)
+    assert len(listing.requests) < 0.5 * asked
+
+
+def test_an_export_that_was_killed_while_it_was_put_in_place_asks_for_nothing(listing: Listing, tmp_path: Path) -> None:
+    """All of it had been read."""
+    changes = int(run(listing, tmp_path / "undisturbed", 0).stdout)
+    run(listing, tmp_path / "killed", changes - 5)
+    listing.requests.clear()
+    report = rf.export_tasks(tmp_path / "killed", client=client_of(listing, tmp_path), progress=False)
+    assert report.is_resumed
+    assert listing.requests == []
+    assert_tidy(tmp_path / "killed")
