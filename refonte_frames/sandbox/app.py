@@ -183,6 +183,7 @@ class _ApiCall(_Call):
             await self._answer_or_spoil(order, replace(asked, twists=order.twists), scope, receive, send)
         finally:
             running.note(asked, order)
+            running.postman.wake_if_due()
 
     async def _answer_or_spoil(self, order: Order, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
         rule = order.rule
@@ -281,4 +282,6 @@ class _ControlCall(_Call):
         if not is_public and not hmac.compare_digest(given, self._running.token.encode()):
             raise Refusal(403, f"The header {TOKEN_HEADER} must hold the control_token of this run's ready line.")
         answer = self._handler(asked)(self._running, asked)
+        # Whoever moved the clock or ended a task finds everything that follows from it done.
+        await self._running.postman.deliver_due()
         await self._send(answer, scope, receive, send)

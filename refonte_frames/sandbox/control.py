@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from refonte_frames.sandbox import labelers, lifecycle, work
-from refonte_frames.sandbox.checks import a_number, a_text, an_object, invalid, required, take
+from refonte_frames.sandbox import deliveries, labelers, lifecycle, work
+from refonte_frames.sandbox.checks import a_callback, a_number, a_text, an_object, invalid, required, take
 from refonte_frames.sandbox.clock import stamp
 from refonte_frames.sandbox.exchange import Answer, Asked, Refusal, World, read_object
 from refonte_frames.sandbox.faults import Rule
@@ -185,6 +185,36 @@ def _world(running: Running, body: dict[str, Any]) -> World:
     return running.service.world_of(key, name=found[2], is_live=found[1] == "live")
 
 
+# callbacks
+
+
+def set_callback_url(running: Running, asked: Asked) -> Answer:
+    """POST /_sandbox/callback_url ``{"key": str, "url": str or null}``: the default of the account's profile."""
+    body = read_object(asked)
+    world, url = _world(running, body), take(body, "url", a_callback)
+    with running.service.store.transaction():
+        running.service.store.set_default_callback_url(world, url)
+    return Answer.of({"default_callback_url": url})
+
+
+def callbacks(running: Running, asked: Asked) -> Answer:
+    """POST /_sandbox/callbacks ``{"key": str}``: the auth key, every try, and the mails that were not really sent."""
+    service = running.service
+    world = _world(running, read_object(asked))
+    mails = [
+        {"from": mail.sender, "to": mail.receiver, "at": stamp(mail.sent_ms), "body": mail.body}
+        for mail in service.store.labor.mails_of(world)
+    ]
+    return Answer.of(
+        {
+            "auth_key": deliveries.auth_key(service, world.row),
+            "default_callback_url": service.store.default_callback_url(world.row),
+            "tries": [deliveries.delivery_shown(each) for each in service.store.labor.deliveries_of(world)],
+            "mails": mails,
+        }
+    )
+
+
 # faults, switches, requests
 
 
@@ -239,6 +269,8 @@ CONTROL_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/_sandbox/tasks/{name}/fail", fail_task),
     ("POST", "/_sandbox/reset", reset),
     ("POST", "/_sandbox/truth", truth),
+    ("POST", "/_sandbox/callback_url", set_callback_url),
+    ("POST", "/_sandbox/callbacks", callbacks),
     ("GET", "/_sandbox/faults", list_faults),
     ("POST", "/_sandbox/faults", add_fault),
     ("DELETE", "/_sandbox/faults", clear_faults),

@@ -1,8 +1,8 @@
-"""What labelers did and what is planned for tasks, in SQL; a part of the store."""
+"""What labelers did, what is planned, and what was delivered, in SQL; a part of the store."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from refonte_frames.sandbox.exchange import World
     from refonte_frames.sandbox.labelers import Attempt
 
-__all__ = ["Event", "LaborTable", "StoredAttempt"]
+__all__ = ["Delivery", "Event", "LaborTable", "Mail", "StoredAttempt"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,33 @@ class Event:
 
     row: int
     due_ms: int
-    kind: str
+    world: int
     task: int
     value: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One try of a callback: of which task or batch, and what came of it."""
+
+    world: int
+    name: str
+    target: str
+    number: int
+    at_ms: int
+    status: int | None
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """One mail that a real service would have sent."""
+
+    world: int
+    sender: str
+    receiver: str
+    sent_ms: int
+    body: str
 
 
 class LaborTable:
@@ -74,27 +98,56 @@ class LaborTable:
         values = [(*row, msgspec.json.decode(text)) for *row, text in rows]
         return [StoredAttempt(*each) for each in values]
 
-    def add_event(self, due_ms: int, kind: str, task: int, value: dict[str, Any]) -> None:
-        """Plan something for later."""
+    def add_event(self, due_ms: int, kind: str, world: int, task: int, value: dict[str, Any]) -> None:
+        """Plan something for later; task 0 is none."""
         self._db.execute(
-            "INSERT INTO event (due_ms, kind, task, value) VALUES (?, ?, ?, ?)",
-            (due_ms, kind, task, encode(value).decode()),
+            "INSERT INTO event (due_ms, kind, world, task, value) VALUES (?, ?, ?, ?, ?)",
+            (due_ms, kind, world, task, encode(value).decode()),
         )
 
-    def due_events(self, now_ms: int, limit: int) -> list[Event]:
+    def due_events(self, kind: str, now_ms: int, limit: int) -> list[Event]:
         """List what is due, in the order of due time and planning."""
         rows = self._db.execute(
-            "SELECT id, due_ms, kind, task, value FROM event WHERE due_ms <= ? ORDER BY due_ms, id LIMIT ?",
-            (now_ms, limit),
+            "SELECT id, due_ms, world, task, value FROM event WHERE kind = ? AND due_ms <= ? "
+            "ORDER BY due_ms, id LIMIT ?",
+            (kind, now_ms, limit),
         )
         values = [(*row, msgspec.json.decode(text)) for *row, text in rows]
         return [Event(*each) for each in values]
 
-    def next_event_ms(self) -> int | None:
-        """Tell when the next planned thing is due."""
-        found: int | None = self._db.execute("SELECT min(due_ms) FROM event").fetchone()[0]
+    def next_event_ms(self, kind: str) -> int | None:
+        """Tell when the next planned thing of a kind is due."""
+        found: int | None = self._db.execute("SELECT min(due_ms) FROM event WHERE kind = ?", (kind,)).fetchone()[0]
         return found
 
     def drop_events(self, rows: Sequence[int]) -> None:
         """Forget carried-out plans."""
         self._db.executemany("DELETE FROM event WHERE id = ?", [(row,) for row in rows])
+
+    def add_delivery(self, delivery: Delivery) -> None:
+        """Note one try of a callback."""
+        self._db.execute(
+            "INSERT INTO delivery (world, name, target, number, at_ms, status, note) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            astuple(delivery),
+        )
+
+    def deliveries_of(self, world: World) -> list[Delivery]:
+        """List the tries of a world's callbacks, oldest first."""
+        rows = self._db.execute(
+            "SELECT world, name, target, number, at_ms, status, note FROM delivery WHERE world = ? ORDER BY id",
+            (world.row,),
+        )
+        return [Delivery(*row) for row in rows]
+
+    def add_mail(self, mail: Mail) -> None:
+        """Put a mail into the outbox."""
+        self._db.execute(
+            "INSERT INTO mail (world, sender, receiver, sent_ms, body) VALUES (?, ?, ?, ?, ?)", astuple(mail)
+        )
+
+    def mails_of(self, world: World) -> list[Mail]:
+        """List a world's mails, oldest first."""
+        rows = self._db.execute(
+            "SELECT world, sender, receiver, sent_ms, body FROM mail WHERE world = ? ORDER BY id", (world.row,)
+        )
+        return [Mail(*row) for row in rows]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from refonte_frames.sandbox.deliveries import Postman
     from refonte_frames.sandbox.exchange import Asked
     from refonte_frames.sandbox.faults import Faults, Order
     from refonte_frames.sandbox.service import Service
@@ -20,6 +21,8 @@ class Running:
 
     Attributes
     ----------
+    postman : Postman
+        Delivers callbacks.
     token : str
         What a control call must carry.
     hosts : frozenset of str
@@ -32,6 +35,7 @@ class Running:
 
     service: Service
     faults: Faults
+    postman: Postman
     token: str
     hosts: frozenset[str]
     requests: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=10_000))

@@ -19,7 +19,8 @@ DDL = """
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE world (
-  id INTEGER PRIMARY KEY, key_hash BLOB NOT NULL UNIQUE, account BLOB NOT NULL, is_live INTEGER NOT NULL);
+  id INTEGER PRIMARY KEY, key_hash BLOB NOT NULL UNIQUE, account BLOB NOT NULL, is_live INTEGER NOT NULL,
+  default_callback_url TEXT);
 
 CREATE TABLE project (
   id INTEGER PRIMARY KEY AUTOINCREMENT, world INTEGER NOT NULL, name TEXT NOT NULL, type TEXT NOT NULL,
@@ -65,10 +66,20 @@ CREATE TABLE attempt (
 CREATE INDEX attempt_task ON attempt (task);
 
 CREATE TABLE event (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, due_ms INTEGER NOT NULL, kind TEXT NOT NULL, task INTEGER NOT NULL,
-  value TEXT NOT NULL);
-CREATE INDEX event_due ON event (due_ms, id);
-CREATE INDEX event_task ON event (task);
+  id INTEGER PRIMARY KEY AUTOINCREMENT, due_ms INTEGER NOT NULL, kind TEXT NOT NULL, world INTEGER NOT NULL,
+  task INTEGER NOT NULL, value TEXT NOT NULL);
+CREATE INDEX event_due ON event (kind, due_ms, id);
+CREATE INDEX event_world ON event (world);
+
+CREATE TABLE delivery (
+  id INTEGER PRIMARY KEY, world INTEGER NOT NULL, name TEXT NOT NULL, target TEXT NOT NULL, number INTEGER NOT NULL,
+  at_ms INTEGER NOT NULL, status INTEGER, note TEXT NOT NULL);
+CREATE INDEX delivery_world ON delivery (world);
+
+CREATE TABLE mail (
+  id INTEGER PRIMARY KEY, world INTEGER NOT NULL, sender TEXT NOT NULL, receiver TEXT NOT NULL,
+  sent_ms INTEGER NOT NULL, body TEXT NOT NULL);
+CREATE INDEX mail_world ON mail (world);
 
 CREATE TABLE reply (
   account BLOB NOT NULL, key TEXT NOT NULL, world INTEGER NOT NULL, fingerprint BLOB NOT NULL,

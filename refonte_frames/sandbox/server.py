@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from refonte_frames.sandbox.app import make_app
+from refonte_frames.sandbox.deliveries import Postman
 from refonte_frames.sandbox.faults import Faults
 from refonte_frames.sandbox.running import Running
 from refonte_frames.sandbox.service import Service
@@ -53,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     service = Service.open(store, options.seed, is_strict=options.strict)
     port = sock.getsockname()[1]
     hosts = frozenset(f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]"))
-    running = Running(service, Faults(service.seed), secrets.token_urlsafe(24), hosts)
+    postman = Postman(service, frozenset(options.allow_callback_host))
+    running = Running(service, Faults(service.seed), postman, secrets.token_urlsafe(24), hosts)
     try:
         asyncio.run(_serve(running, sock, options.host, exits_with_parent=options.exit_with_parent))
     finally:
@@ -78,6 +80,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--db", type=Path, help="a durable database file; default: a temporary one")
     parser.add_argument("--seed", type=int, help="of the simulated labelers; a durable file keeps its own (default 0)")
     parser.add_argument("--strict", action="store_true", help="unknown parameters are 400, not just a warning")
+    parser.add_argument(
+        "--allow-callback-host",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="callbacks may go to this host too; by default to loopback addresses only",
+    )
     parser.add_argument("--exit-with-parent", action="store_true", help="end when standard input is closed")
     return parser
 
@@ -132,7 +141,9 @@ async def _serve(running: Running, sock: socket.socket, host: str, *, exits_with
     if exits_with_parent:
         threading.Thread(target=_wait_for_end_of_stdin, args=(loop, stop), daemon=True).start()
     _say_ready(running, sock, host)
+    deliveries = asyncio.create_task(running.postman.run())
     await server.serve(sockets=[sock])
+    deliveries.cancel()
 
 
 def _wait_for_end_of_stdin(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:

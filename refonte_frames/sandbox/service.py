@@ -53,8 +53,8 @@ class Service:
         For how long the labelers have worked so far: their own time, which only `work` moves.
     token_secret : bytes
         Seals page tokens; kept in the store.
-    next_event_ms : int or None
-        When the next planned audit is due.
+    next_event_ms, next_callback_ms : int or None
+        When the next planned audit, and the next try of a callback, is due.
     """
 
     store: Store
@@ -64,6 +64,7 @@ class Service:
     duty_ms: int = 0
     switches: Switches = field(default_factory=Switches)
     next_event_ms: int | None = None
+    next_callback_ms: int | None = None
     _worlds: dict[bytes, World] = field(default_factory=dict)
 
     @classmethod
@@ -80,7 +81,8 @@ class Service:
             store.set_setting("token_secret", secret)
         clock = Clock(clock_state, not_before_ms=store.latest_ms())
         switches = Switches(is_strict=is_strict)
-        return cls(store, clock, chosen, secret.encode(), duty_ms, switches, store.labor.next_event_ms())
+        audit_ms, callback_ms = (store.labor.next_event_ms(kind) for kind in ("audit", "callback"))
+        return cls(store, clock, chosen, secret.encode(), duty_ms, switches, audit_ms, callback_ms)
 
     def warned(self, names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
         """Warn of unknown parameters in a header, or refuse them in strict mode: never pass over them in silence."""

@@ -261,6 +261,21 @@ class Sandbox:
         """List the last calls to the API, oldest first: method, path, query, idempotency_key, fault."""
         return list(self.control("GET", "/requests")["requests"])
 
+    def set_callback_url(self, url: str | None, *, key: str = "live_demo") -> None:
+        """Set the callback URL that tasks of a world without their own use; None takes it away."""
+        self.control("POST", "/callback_url", {"key": key, "url": url})
+
+    def callbacks(self, *, key: str = "live_demo") -> dict[str, Any]:
+        """Tell what a world's callbacks came to.
+
+        Returns
+        -------
+        dict
+            ``auth_key``: what the header of each holds; ``tries``: each with ``of`` (task id or batch), ``target``,
+            ``number``, ``at``, ``status`` (None when no answer came), ``note``; ``mails``: those to e-mail addresses.
+        """
+        return self.control("POST", "/callbacks", {"key": key})
+
     def truth(self, key: str = "live_demo") -> pd.DataFrame:
         """Tell what the labelers cannot know: the right responses, how hard they were, and who answered what.
 

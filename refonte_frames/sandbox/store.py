@@ -160,13 +160,24 @@ class Store:
         )
         return World(_row_of(cursor), is_live, account)
 
+    def default_callback_url(self, world: int) -> str | None:
+        """Give the callback URL of a world's profile."""
+        row = self._db.execute("SELECT default_callback_url FROM world WHERE id = ?", (world,)).fetchone()
+        return row[0] if row else None
+
+    def set_default_callback_url(self, world: World, url: str | None) -> None:
+        """Set the callback URL of a world's profile, or take it away."""
+        self._db.execute("UPDATE world SET default_callback_url = ? WHERE id = ?", (url, world.row))
+
     def empty_world(self, world: World) -> None:
         """Forget everything in a world, its saved replies too."""
         inside = "(SELECT id FROM task WHERE world = ?)"
         for statement in (
             f"DELETE FROM doc WHERE id IN {inside}",
             f"DELETE FROM attempt WHERE task IN {inside}",
-            f"DELETE FROM event WHERE task IN {inside}",
+            "DELETE FROM event WHERE world = ?",
+            "DELETE FROM delivery WHERE world = ?",
+            "DELETE FROM mail WHERE world = ?",
             "DELETE FROM tag WHERE world = ?",
             "DELETE FROM occurrence WHERE world = ?",
             "DELETE FROM reply WHERE world = ?",

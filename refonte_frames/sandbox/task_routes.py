@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from refonte_frames.api import IDEMPOTENCY_HEADER, IDEMPOTENCY_LIFE_SECS
-from refonte_frames.sandbox import lifecycle, queries, rules, task_types, work
+from refonte_frames.sandbox import deliveries, lifecycle, queries, rules, task_types, work
 from refonte_frames.sandbox.checks import a_text, invalid, required, take
 from refonte_frames.sandbox.clock import stamp
 from refonte_frames.sandbox.draws import Draws
@@ -103,7 +103,9 @@ def _create(service: Service, world: World, asked: Asked) -> Answer:
     if draft.unique_id is not None:
         _must_be_free(service, world, draft.unique_id)
     task = service.new_task(world, draft, service.clock.now_ms())
-    service.store.tasks.add(_as_stored(service, world, task, draft))
+    stored = _as_stored(service, world, task, draft)
+    service.store.tasks.add(stored)
+    deliveries.plan_task(service, stored, stored.updated_ms)
     return Answer.of(task.doc, headers)
 
 
@@ -346,6 +348,14 @@ def audit_task(service: Service, world: World, asked: Asked) -> Answer:
     return _changed(service, lifecycle.add_audit(task, audit), "audits")
 
 
+def resend_callback(service: Service, world: World, asked: Asked) -> Answer:
+    """POST /task/{name}/send-callback."""
+    task = _task(service, world, asked)
+    with service.store.transaction():
+        deliveries.plan_resend(service, task, service.clock.now_ms())
+    return Answer.of({"success": True})
+
+
 Handler = Callable[[Service, World, Asked], Answer]
 
 TASK_ROUTES: tuple[tuple[str, str, Handler], ...] = (
@@ -360,4 +370,5 @@ TASK_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("PUT", "/task/{name}/tags", add_tags),
     ("DELETE", "/task/{name}/tags", remove_tags),
     ("POST", "/task/{name}/audit", audit_task),
+    ("POST", "/task/{name}/send-callback", resend_callback),
 )

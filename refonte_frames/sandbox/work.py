@@ -6,7 +6,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from refonte_frames.sandbox import labelers, lifecycle
+from refonte_frames.sandbox import deliveries, labelers, lifecycle
 from refonte_frames.sandbox.clock import stamp
 
 if TYPE_CHECKING:
@@ -66,19 +66,24 @@ def finalize(service: Service, world: World, batch: Batch) -> Batch:
     store = service.store
     opened = replace(batch, status="in_progress")
     store.catalog.save_batch(opened)
+    now_ms = service.clock.now_ms()
     for task in store.tasks.pending_of(batch):
-        store.tasks.save(schedule(service, task) if world.is_live else answer_at_once(service, task))
-    return end_batch_if_done(service, opened.row) or opened
+        next_task = schedule(service, task) if world.is_live else answer_at_once(service, task)
+        store.tasks.save(next_task)
+        deliveries.plan_task(service, next_task, now_ms)
+    return end_batch_if_done(service, opened.row, now_ms) or opened
 
 
 def finish_task(service: Service, task: Task) -> None:
-    """Write an ended task, and end its batch if it was the last."""
+    """Write an ended task, plan its callback, and end its batch if it was the last."""
     service.store.tasks.save(task)
+    now_ms = service.clock.now_ms()
+    deliveries.plan_task(service, task, now_ms)
     if task.batch:
-        end_batch_if_done(service, task.batch)
+        end_batch_if_done(service, task.batch, now_ms)
 
 
-def end_batch_if_done(service: Service, row: int) -> Batch | None:
+def end_batch_if_done(service: Service, row: int, moment_ms: int) -> Batch | None:
     """Complete a batch without pending tasks: but an Enterprise batch only for live keys (contract 2.2)."""
     store = service.store
     batch, world = store.catalog.batch_with_world(row)
@@ -88,6 +93,7 @@ def end_batch_if_done(service: Service, row: int) -> Batch | None:
         return None
     ended = replace(batch, status="completed")
     store.catalog.save_batch(ended)
+    deliveries.plan_batch(service, world.row, ended, counts, moment_ms)
     return ended
 
 
@@ -102,16 +108,16 @@ def work(service: Service, span_ms: int) -> dict[str, int]:
     begin_ms = service.clock.now_ms()
     begin_duty = service.duty_ms
     counts = {"completed": 0, "errors": 0, "audits": 0}
-    batches: set[int] = set()
+    batches: dict[int, int] = {}
     with service.store.transaction():
         while due := service.store.tasks.due(begin_duty + span_ms, _SWEEP_ROWS):
             for task in due:
                 moment_ms = begin_ms + max(0, (task.due_ms or 0) - begin_duty)
                 ended = _hand_in(service, task, moment_ms)
                 counts["errors" if ended.status == "error" else "completed"] += 1
-                batches.add(task.batch)
-        for row in sorted(batches - {0}):
-            end_batch_if_done(service, row)
+                batches[task.batch] = moment_ms
+        for row in sorted(batches.keys() - {0}):
+            end_batch_if_done(service, row, batches[row])
         service.clock.advance(span_ms)
         service.duty_ms = begin_duty + span_ms
         counts["audits"] = _run_events(service)
@@ -125,6 +131,7 @@ def _hand_in(service: Service, task: Task, moment_ms: int) -> Task:
     if broken := is_unreachable(task, service.switches.broken_attachments):
         failed = lifecycle.fail(task, _download_error(broken), moment_ms)
         store.tasks.save(failed)
+        deliveries.plan_task(service, failed, moment_ms)
         return failed
     truth = labelers.truth_about(seed, task)
     attempts = labelers.attempts_at(seed, task, truth, store.catalog.attempts_wanted(task.project), task.due_ms or 0)
@@ -132,8 +139,10 @@ def _hand_in(service: Service, task: Task, moment_ms: int) -> Task:
     chosen = labelers.consensus(task.type, attempts)
     ended = lifecycle.complete(task, chosen.response, moment_ms)
     store.tasks.save(ended)
+    deliveries.plan_task(service, ended, moment_ms)
     for audit in labelers.audits_of(seed, ended, truth, chosen):
-        store.labor.add_event(moment_ms + audit.delay_ms, "audit", task.row, {"audit": audit.served, "fix": audit.fix})
+        plan = {"audit": audit.served, "fix": audit.fix}
+        store.labor.add_event(moment_ms + audit.delay_ms, "audit", task.world, task.row, plan)
     return ended
 
 
@@ -151,7 +160,7 @@ def run_events(service: Service) -> int:
 
 def _run_events(service: Service) -> int:
     store, done = service.store, 0
-    while due := store.labor.due_events(service.clock.now_ms(), _SWEEP_ROWS):
+    while due := store.labor.due_events("audit", service.clock.now_ms(), _SWEEP_ROWS):
         for event in due:
             task = store.tasks.by_row(event.task)
             if task is not None and task.status == "completed":
@@ -160,5 +169,5 @@ def _run_events(service: Service) -> int:
                 store.tasks.save(service.touched(audited, "audits", event.due_ms))
         store.labor.drop_events([event.row for event in due])
         done += len(due)
-    service.next_event_ms = store.labor.next_event_ms()
+    service.next_event_ms = store.labor.next_event_ms("audit")
     return done
