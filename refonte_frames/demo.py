@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -106,7 +107,7 @@ def run(out: Path, *, keep: bool = False) -> None:
     database = out / "sandbox.db" if keep else None
     with ExitStack() as stack:
         sandbox = stack.enter_context(Sandbox(seed=7, db=database))
-        _tell(f"A sandbox of the labeling service runs at {sandbox.url} on this machine; no account is needed.")
+        _tell(f"A sandbox of the labeling service runs at {sandbox.url}, here; no account is needed.")
         client = sandbox.client("live_demo")
         for job in JOBS:
             _submit(job, out, client)
@@ -215,13 +216,24 @@ def _say_next(out: Path, *, keep: bool) -> None:
         ("texts.journal, images.journal", "why the same call again makes no task twice"),
     ):
         _tell(f"  {path:<38}  {what}")
-    _tell("\nWhat to type next:")
-    _tell(
-        f"  python -c \"import pandas as pd; print(pd.read_parquet('{(out / 'export' / 'annotations').as_posix()}'))\""
-    )
+    python, command = _typed("python"), _typed("refonte-frames")
+    annotations = (out / "export" / "annotations").as_posix()
     database = out / "sandbox.db" if keep else Path("sandbox.db")
-    _tell(f"  refonte-frames sandbox --db {database} --port 8377        # a service to try your own frame on")
-    _tell("  refonte-frames submit --help")
+    _tell("\nWhat to type next:")
+    _tell(f"  {python} -c \"import pandas as pd; print(pd.read_parquet('{annotations}'))\"")
+    _tell(f"  {command} submit --help")
+    _tell(f"  {command} sandbox --db {database}    # a service to try your own frame on")
+
+
+def _typed(program: str) -> str:
+    """Say how to call a program of this environment from here: by name only where the shell finds this very one."""
+    ours = Path(sys.executable).parent / program
+    found = shutil.which(program)
+    if found is not None and Path(found) == ours:
+        return program
+    with suppress(ValueError):
+        return str(ours.relative_to(Path.cwd()))
+    return str(ours)
 
 
 def _table(rows: pd.DataFrame) -> None:

@@ -441,18 +441,21 @@ def start_sandbox(shell: Shell, *arguments: str) -> subprocess.Popen[str]:
 
 
 def test_demo_tells_the_whole_story_twice(shell: Shell) -> None:
-    """It needs no key and no account, shows all three tables, writes what it says, and a second run replaces it."""
+    """It needs no key, shows all three tables, writes what it says, a second run replaces it, and its hints work."""
     for _ in range(2):
         done = shell.run("demo", REFONTE_API_KEY="", REFONTE_BASE_URL="")
         assert done.returncode == 0, done.stderr
         for heading in ("tasks: 296 rows", "audits: ", "annotations: ", "What to type next:"):
             assert heading in done.stdout
-        assert max(map(len, done.stdout.splitlines())) <= 110
+        told, _, typed = done.stdout.partition("What to type next:")
+        assert max(map(len, told.splitlines())) <= 100
     out = shell.folder / "refonte-demo"
     assert len(pd.read_parquet(out / "export" / "tasks")) == 296
     assert len(pd.read_csv(out / "texts_receipt.csv")) == 200
     assert not (out / "sandbox.db").exists()
     assert not (shell.folder / "home").exists()
+    for line in typed.strip().splitlines()[:2]:
+        subprocess.run(line, shell=True, cwd=shell.folder, env=shell.environment, stdout=subprocess.DEVNULL, check=True)
 
 
 def test_demo_keeps_its_sandbox_when_asked(shell: Shell) -> None:
