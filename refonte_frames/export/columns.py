@@ -32,6 +32,8 @@ _AUDIT_KEYS: Final = frozenset(AuditDoc.__struct_encode_fields__)
 #: Documented keys of a task that have no column (contract 2.3, 5.4) and are therefore no drift.
 _DOCUMENTED_EXTRAS: Final = frozenset({"document_pages", "otherVersion", "clear_unique_id_on_error"})
 
+#: Fits, and is kept all the same: no row of the table audits would tell it from an absent key.
+_NO_MISFITS: Final = frozenset({("audits", "[]")})
 _TASK_VALUES: Final = (
     *("task_id", "unique_id", "project", "batch", "type", "status", "customer_review_status"),
     *("instruction", "callback_url", "priority", "tags"),
@@ -215,7 +217,11 @@ def _tasks(
     columns["callback_succeeded"] = pa.array(_callback_outcomes(reader), pa.bool_())
     columns["error"] = pa.array([answer.error if answer else None for answer in answers], pa.string())
     columns["n_annotations"] = pa.array([len(answer.rows) if answer else 0 for answer in answers], pa.int32())
-    columns |= _audit_summary(reader.values("audits"))
+    audits = reader.values("audits")
+    if [] in audits:
+        for index in (index for index, entries in enumerate(audits) if entries == []):
+            reader.note(index, "audits", "[]")
+    columns |= _audit_summary(audits)
     columns |= {
         f"{name}_json": pa.array(reader.texts(name), pa.string()) for name in ("params", "response", "metadata")
     }
@@ -434,7 +440,7 @@ def _note_extras(table: str, extras: _Extras, columns: Collection[str], drift: D
     note: Callable[[str], None]
     for extra in extras.values():
         for key, text in extra.items():
-            if key in _DOCUMENTED_EXTRAS or key == "callback_completed" or text == "null":
+            if key in _DOCUMENTED_EXTRAS or text == "null" or (key, text) in _NO_MISFITS or key == "callback_completed":
                 continue
             note = drift.note_misfit if key in columns else drift.note_key
             note(f"{table}.{key}")

@@ -312,7 +312,7 @@ class _Reader:
             if key == "location" and self._place(row, raw, extra):
                 continue
             column = _COLUMNS.get(key)
-            if column is None or (key == "id" and row.annotation_id is not None):
+            if column is None or (key == "id" and "uuid" in keys):
                 extra[key] = text_of(raw)
                 if column is None and key not in _DOCUMENTED_EXTRAS:
                     self.answer.unknown_keys.append(key)

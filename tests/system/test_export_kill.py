@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SCRIPT = Path(__file__).parent / "export_once.py"
 #: Kills a case; the nightly run multiplies it.
-DOSE = 5 * int(os.environ.get("REFONTE_TEST_DOSE", "1"))
+DOSE = 3 * int(os.environ.get("REFONTE_TEST_DOSE", "1"))
 OLD = [small_task(index) for index in range(10_500)][::-1]
 
 
