@@ -8,7 +8,7 @@ import msgspec
 import pandas as pd
 
 from refonte_frames.errors import InputError, RowErrors
-from refonte_frames.upload.frames import as_pandas
+from refonte_frames.frames import as_pandas
 from refonte_frames.upload.mapping import Duplicates, MappingRequest, resolve_mapping
 from refonte_frames.upload.payloads import PayloadBuilder
 from refonte_frames.upload.plan import tell_apart

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import queue
-import signal
 import threading
 import time
 from collections import deque
@@ -14,12 +12,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from refonte_frames.errors import NotEnabled, RefonteError
+from refonte_frames.interrupts import noted_interrupts
 from refonte_frames.upload.identity import idempotency_key
 from refonte_frames.upload.journal import Entry, State
 from refonte_frames.upload.settle import Job, Settled, Settler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from refonte_frames.client import Client
     from refonte_frames.progress import Bar
@@ -92,7 +91,7 @@ class Run:
         settler = Settler(self.client, self._stop, self.resubmit)
         with (
             ThreadPoolExecutor(self.client.max_workers, thread_name_prefix="refonte-submit") as pool,
-            _noted_interrupts(self._interrupt),
+            noted_interrupts(self._interrupt),
         ):
             try:
                 self._loop(work, settler, pool)
@@ -193,29 +192,6 @@ class Run:
         if self.halted_by is None or isinstance(self.halted_by, NotEnabled):
             self.halted_by = error
         self._stop.set()
-
-
-@contextlib.contextmanager
-def _noted_interrupts(note: Callable[[], None]) -> Iterator[None]:
-    """Have the first Ctrl-C noted instead of raised; the second is raised as ever.
-
-    An exception that comes between taking an outcome from the queue and crossing it off would leave the run waiting
-    for that outcome for ever. Only the main thread receives Ctrl-C, and only it may say what becomes of it.
-    """
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
-        yield
-        return
-
-    def handle(_number: int, _frame: object) -> None:
-        signal.signal(signal.SIGINT, before)
-        note()
-
-    signal.signal(signal.SIGINT, handle)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _intent(item: Work) -> Entry:

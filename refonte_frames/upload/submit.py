@@ -15,8 +15,8 @@ import msgspec
 from refonte_frames import progress as bars
 from refonte_frames.client import Client, resolve_client
 from refonte_frames.errors import InputError, JournalError, NotFound, RefonteError, RowErrors, SubmitInterrupted
+from refonte_frames.frames import as_pandas
 from refonte_frames.transport.calls import Call
-from refonte_frames.upload.frames import as_pandas
 from refonte_frames.upload.journal import Journal
 from refonte_frames.upload.mapping import Duplicates, MappingRequest, RowMapping, resolve_mapping
 from refonte_frames.upload.payloads import PayloadBuilder
