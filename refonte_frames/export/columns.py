@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec import UNSET, Raw, Struct
 
-from refonte_frames.export.decode import AuditDoc, TaskDoc, object_of, text_of
+from refonte_frames.export.decode import AuditDoc, TaskDoc, object_of, object_text, text_of
 from refonte_frames.export.flatten import Answer, flatten
 from refonte_frames.schemas import ANNOTATIONS, AUDITS, DICT, SCHEMAS, TASKS, TEXTS, TS, VERTICES
 
@@ -175,8 +175,7 @@ class _Reader:
         """Return the column of what is left over."""
         texts: list[str | None] = [None] * len(self.objects)
         for index, extra in self.extras.items():
-            keys = (f"{msgspec.json.encode(key).decode()}:{text}" for key, text in extra.items())
-            texts[index] = "{" + ",".join(keys) + "}"
+            texts[index] = object_text(extra)
         return pa.array(texts, pa.string())
 
     def _time(self, index: int, name: str, value: str | None) -> int | None:

@@ -20,7 +20,19 @@ from refonte_frames.transport.replies import decode_json
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["NO_RAW", "AuditDoc", "Number", "Page", "PageDecoder", "TaskDoc", "number_of", "object_of", "text_of"]
+__all__ = [
+    "NO_RAW",
+    "AuditDoc",
+    "Number",
+    "Page",
+    "PageDecoder",
+    "TaskDoc",
+    "number_of",
+    "object_of",
+    "object_text",
+    "require_utf8",
+    "text_of",
+]
 
 T = TypeVar("T")
 
@@ -149,7 +161,7 @@ class PageDecoder:
             If the body is no strict JSON in UTF-8, no list envelope, nested too deeply, or holds an object without a
             ``task_id``; ``.path`` says where in the page.
         """
-        _require_utf8(body, where)
+        require_utf8(body, where)
         try:
             page = self._page.decode(body)
         except (msgspec.DecodeError, RecursionError):
@@ -158,7 +170,7 @@ class PageDecoder:
 
     def decode_task(self, body: bytes, *, where: str) -> TaskDoc:
         """Read one task object, such as the reply of ``GET /task/{id}``."""
-        _require_utf8(body, where)
+        require_utf8(body, where)
         try:
             return self._doc.decode(body)
         except (msgspec.DecodeError, RecursionError):
@@ -194,7 +206,7 @@ class PageDecoder:
         self._page = msgspec.json.Decoder(_Envelope[doc_type])  # type: ignore[valid-type]
 
 
-def _require_utf8(body: bytes, where: str) -> None:
+def require_utf8(body: bytes, where: str) -> None:
     """Check what msgspec leaves unchecked in the parts that stay text."""
     if body.isascii():
         return
@@ -277,6 +289,17 @@ def _sorted_out(
 def text_of(raw: Raw) -> str:
     """Return the service's own text of a part."""
     return str(raw, "utf-8")
+
+
+def object_text(keys: Mapping[str, str]) -> str | None:
+    """Write an object from the text of its values; None for none.
+
+    >>> object_text({"a": "1.0", "ä": "null"})
+    '{"a":1.0,"ä":null}'
+    """
+    if not keys:
+        return None
+    return "{" + ",".join(f"{msgspec.json.encode(key).decode()}:{text}" for key, text in keys.items()) + "}"
 
 
 def object_of(raw: Raw) -> dict[str, Raw] | None:

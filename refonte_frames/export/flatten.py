@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from refonte_frames.export.decode import NO_RAW, Number, number_of, object_of, text_of
+from refonte_frames.export.decode import NO_RAW, Number, number_of, object_of, object_text, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -290,7 +290,7 @@ class _Reader:
             row.geometry = None  # type: ignore[assignment]
             if row.label is None and row.value is None and row.url is None and row.attributes == NO_RAW:
                 return None
-        row.extra = _object_text(extra)
+        row.extra = object_text(extra)
         return [row]
 
     def _frames(self, keys: dict[str, Raw], annotation_id: str | None) -> list[Element]:
@@ -334,7 +334,7 @@ class _Reader:
         rest = self._fill(row, {key: value for key, value in keys.items() if key in _COORDINATES})
         rest |= {key: text_of(value) for key, value in keys.items() if key not in _COORDINATES}
         if rest:
-            extra["location"] = _object_text(rest) or "{}"
+            extra["location"] = object_text(rest) or "{}"
         return True
 
     def _segments(self, keys: dict[str, Raw]) -> list[Element] | None:
@@ -350,7 +350,7 @@ class _Reader:
             for index, url in enumerate(urls):
                 look = looks[index] if index < len(looks) else NO_RAW
                 text = _string(url)
-                extra = None if text is not None else _object_text({"url": text_of(url)})
+                extra = None if text is not None else object_text({"url": text_of(url)})
                 rows.append(_Row(geometry="segment", label=label, url=text, attributes=look, extra=extra))  # type: ignore[arg-type]
         return rows
 
@@ -419,7 +419,7 @@ class _Reader:
             return None
         extra = {name: text_of(value) for name, value in keys.items() if name != "url"}
         geometry = "event" if key == "events" else "url"
-        return [_Row(geometry=geometry, field=key, url=_string(keys["url"]), extra=_object_text(extra))]  # type: ignore[arg-type]
+        return [_Row(geometry=geometry, field=key, url=_string(keys["url"]), extra=object_text(extra))]  # type: ignore[arg-type]
 
     def _answers(self, keys: dict[str, Raw], *, geometry: str = "text") -> list[Element]:
         return [row for key, raw in keys.items() for row in self._answer(key, raw, geometry, None)]
@@ -435,7 +435,7 @@ class _Reader:
                 rest = {name: text_of(value) for name, value in keys.items() if name not in ("response", "field_id")}
                 if "field_id" in keys and _string(keys["field_id"]) != key:
                     rest["field_id"] = text_of(keys["field_id"])
-                return self._answer(key, keys["response"], geometry, _object_text(rest))
+                return self._answer(key, keys["response"], geometry, object_text(rest))
             return [_Row(geometry=geometry, field=key, attributes=raw, extra=extra)]
         text = None if kind == "n" else _plain(raw)
         if geometry == "category":
@@ -491,13 +491,6 @@ def _looks_like_element(keys: dict[str, Raw]) -> bool:
     return "label" in keys and ("geometry" in keys or "type" in keys or "frames" in keys or "left" in keys)
 
 
-def _object_text(keys: dict[str, str]) -> str | None:
-    """Write an object from the text of its values; None for none."""
-    if not keys:
-        return None
-    return "{" + ",".join(f"{msgspec.json.encode(key).decode()}:{text}" for key, text in keys.items()) + "}"
-
-
 def _link(raw: Raw) -> _Row | None:
     """Read a relationship or link: its ends, however they are called, stand in the attributes."""
     keys = object_of(raw)
@@ -510,7 +503,7 @@ def _link(raw: Raw) -> _Row | None:
             if key in keys and column not in taken and (text := _string(keys[key])) is not None:
                 taken[column] = (key, text)
     used = {key for key, _ in taken.values()}
-    rest = _object_text({key: text_of(value) for key, value in keys.items() if key not in used})
+    rest = object_text({key: text_of(value) for key, value in keys.items() if key not in used})
     values: dict[str, Any] = {column: text for column, (_, text) in taken.items()}
     return _Row(geometry="link", attributes=Raw(rest.encode()) if rest else NO_RAW, **values)
 

@@ -1,0 +1,235 @@
+"""Batches into a frame: listed by offset, which drifts, and therefore held against each other by name."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import msgspec
+import pyarrow as pa
+from msgspec import Meta, Raw, Struct
+
+from refonte_frames.api import BATCH_STATUSES, MAX_PAGE_SIZE
+from refonte_frames.client import resolve_client
+from refonte_frames.errors import InputError, ReplyError
+from refonte_frames.export.columns import time_of
+from refonte_frames.export.decode import object_text, require_utf8, text_of
+from refonte_frames.export.drift import Drift
+from refonte_frames.export.filters import filters_of
+from refonte_frames.export.tables import DtypeBackend, check_options, to_pandas
+from refonte_frames.progress import bar
+from refonte_frames.schemas import BATCHES
+from refonte_frames.transport.calls import Call
+from refonte_frames.transport.replies import decode_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pandas as pd
+
+    from refonte_frames.client import Client
+    from refonte_frames.export.read import TimeLike
+
+__all__ = ["read_batches"]
+
+_STATUSES: Final = ("pending", "completed", "error", "canceled")
+#: A list that loses batches while others are created is read again at most this often.
+_MAX_REREADS: Final = 2
+
+_Doc = dict[str, Raw]
+_Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+
+
+class _Envelope(Struct):
+    """A page of ``GET /batches`` (contract 2.2)."""
+
+    docs: list[_Doc]
+    totalDocs: int | None = None  # noqa: N815 - the service's name
+    limit: int | None = None
+    has_more: bool = False
+
+
+def read_batches(  # noqa: PLR0913 - the filters are the service's own names, each worth a keyword
+    *,
+    project: str | None = None,
+    status: str | None = None,
+    created_after: TimeLike | None = None,
+    created_before: TimeLike | None = None,
+    detailed: bool = False,
+    dtype_backend: DtypeBackend = "pyarrow",
+    categories: Sequence[str] = (),
+    progress: bool = True,
+    client: Client | None = None,
+) -> pd.DataFrame:
+    """Read batches into a frame: one row per batch.
+
+    Parameters
+    ----------
+    project : str, optional
+        Only batches of this project.
+    status : {"staging", "in_progress", "completed"}, optional
+        Only batches in this state.
+    created_after, created_before : optional
+        Bounds, inclusive: text in ISO 8601, date, datetime or pandas Timestamp. Without an offset they mean UTC.
+    detailed : bool
+        Fill in how many tasks of each batch are in which state; null otherwise.
+    dtype_backend : {"pyarrow", "numpy_nullable"}
+        As in pandas.
+    categories : list of str
+        Text columns that shall be pandas categories.
+    progress : bool
+        Show a bar where there is somebody to see it.
+    client : Client, optional
+        Default: made from the environment.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of `refonte_frames.schemas.BATCHES`, also when there are no rows; newest batches first.
+
+    Raises
+    ------
+    InputError
+        For an unusable filter; nothing was sent.
+
+    Notes
+    -----
+    One request per 100 batches; with `detailed`, one more per batch where the service's list does not tell the
+    counts. Batches that are created while the list is read shift its pages: each is taken once. Source: contract 2.2.
+
+    Examples
+    --------
+    >>> rf.read_batches(project="no_such_project").columns[:4].tolist()
+    ['batch', 'project', 'status', 'created_at']
+
+    >>> rf.read_batches(status="done")
+    Traceback (most recent call last):
+    refonte_frames.errors.InputError: status='done' is no state of a batch. There are staging, ...
+    """
+    if status is not None and status not in BATCH_STATUSES:
+        raise InputError(f"status={status!r} is no state of a batch. There are {', '.join(BATCH_STATUSES)}.")
+    filters = filters_of(project=project, created_after=created_after, created_before=created_before)
+    check_options(dtype_backend, categories, BATCHES)
+    query = [*filters.query(), *([("status", status)] if status else []), *([("detailed", "true")] if detailed else [])]
+    client = resolve_client(client)
+    with bar(None, "Reading", "batches", progress=progress) as shown:
+        docs = _read_all(client, query, shown.update)
+        if detailed and not any(_counts(doc) for doc in docs):
+            docs = _with_statuses(client, docs)
+    drift = Drift()
+    table = _table(docs, detailed=detailed, drift=drift)
+    frame = to_pandas(table, dtype_backend=dtype_backend, categories=categories)
+    frame.attrs["refonte"] = {"batches": len(docs), "drift": drift.as_json()}
+    return frame
+
+
+def _read_all(client: Client, query: list[tuple[str, str]], note: Any) -> list[_Doc]:
+    """Read all pages, again while the service counts more batches than came."""
+    found: dict[str, _Doc] = {}
+    for _ in range(1 + _MAX_REREADS):
+        known, total = len(found), 0
+        offset = 0
+        while True:
+            page = _page(client, query, offset)
+            total = page.totalDocs or 0
+            fresh = {_name(doc, offset + index): doc for index, doc in enumerate(page.docs)}
+            note(len(fresh.keys() - found.keys()))
+            found |= fresh
+            offset += page.limit or len(page.docs)
+            if not page.has_more or not page.docs:
+                break
+        if len(found) >= total or (known and len(found) == known):
+            break
+    return list(found.values())
+
+
+def _page(client: Client, query: list[tuple[str, str]], offset: int) -> _Envelope:
+    reply = client.send(Call.get("batches", query=[*query, ("limit", str(MAX_PAGE_SIZE)), ("offset", str(offset))]))
+    where = f"GET /batches at offset {offset}"
+    require_utf8(reply.body, where)
+    return decode_json(reply.body, type=_Envelope, where=where)
+
+
+def _name(doc: _Doc, position: int) -> str:
+    name = _text(doc["name"]) if "name" in doc else None
+    if name is None:
+        raise ReplyError(f"GET /batches: the batch at position {position} has no usable name.", path="docs.name")
+    return name
+
+
+def _with_statuses(client: Client, docs: list[_Doc]) -> list[_Doc]:
+    """Ask for the counts of each batch, where the list does not tell them."""
+
+    def ask(doc: _Doc) -> _Doc:
+        name = _name(doc, 0)
+        reply = client.send(Call.get("batches", name, "status"))
+        counts = decode_json(reply.body, type=_Doc, where=f"GET /batches/{name}/status")
+        return doc | {key: raw for key, raw in counts.items() if key in _COUNT_KEYS}
+
+    with ThreadPoolExecutor(client.max_workers) as pool:
+        return list(pool.map(ask, docs))
+
+
+#: The counts have two documented spellings, and are left out where they are 0 (contract 2.2).
+_COUNT_KEYS: Final = {spelling: name for name in _STATUSES for spelling in (f"tasks_{name}", name)}
+
+
+def _counts(doc: _Doc) -> dict[str, Raw]:
+    return {f"tasks_{_COUNT_KEYS[key]}": raw for key, raw in doc.items() if key in _COUNT_KEYS}
+
+
+def _table(docs: Iterable[_Doc], *, detailed: bool, drift: Drift) -> pa.Table:
+    now = datetime.now(UTC)
+    rows = [_row(doc, detailed=detailed, drift=drift) | {"exported_at": now} for doc in docs]
+    return pa.Table.from_pylist(rows, BATCHES)
+
+
+def _row(doc: _Doc, *, detailed: bool, drift: Drift) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys((f"tasks_{name}" for name in _STATUSES), 0 if detailed else None)
+    extra: dict[str, str] = {}
+    for key, raw in doc.items():
+        column, read = _COLUMNS.get(key, (None, None))
+        value = read(raw) if read is not None else None
+        if column is not None and value is not None:
+            row[column] = value
+            continue
+        extra[key] = text_of(raw)
+        if text_of(raw) != "null":
+            (drift.note_key if column is None else drift.note_misfit)(f"batches.{key}")
+    row["extra_json"] = object_text(extra)
+    return row
+
+
+def _text(raw: Raw) -> str | None:
+    try:
+        return msgspec.json.decode(raw, type=str)
+    except msgspec.ValidationError:
+        return None
+
+
+def _count(raw: Raw) -> int | None:
+    try:
+        return msgspec.json.decode(raw, type=_Int64)
+    except msgspec.ValidationError:
+        return None
+
+
+def _time(raw: Raw) -> int | None:
+    return time_of(_text(raw) or "")[0]
+
+
+def _open_map(raw: Raw) -> str | None:
+    text = text_of(raw)
+    return None if text == "null" else text
+
+
+_COLUMNS: Final[dict[str, tuple[str, Any]]] = {
+    "name": ("batch", _text),
+    "project": ("project", _text),
+    "status": ("status", _text),
+    "created_at": ("created_at", _time),
+    "callback": ("callback", _text),
+    "metadata": ("metadata_json", _open_map),
+    **{key: (f"tasks_{name}", _count) for key, name in _COUNT_KEYS.items()},
+}
