@@ -47,6 +47,7 @@ _HOMES = {
     "read": "export.read",
     "read_annotations": "export.read",
     "read_audits": "export.read",
+    "read_batches": "export.batches",
     "read_tasks": "export.read",
     "scan_annotations": "export.read",
     "scan_audits": "export.read",

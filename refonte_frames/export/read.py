@@ -254,6 +254,10 @@ def read_audits(  # noqa: PLR0913 - the filters are the service's own names, eac
     --------
     >>> rf.read_audits(project="no_such_project").columns[:3].tolist()
     ['task_id', 'audit_index', 'is_first']
+
+    >>> rf.read_audits(created_after="yesterday")
+    Traceback (most recent call last):
+    refonte_frames.errors.InputError: created_after='yesterday' is no time. Give a datetime, a date, ...
     """
     wanted = _wanted(
         project=project,
@@ -324,6 +328,10 @@ def read_annotations(  # noqa: PLR0913 - the filters are the service's own names
     --------
     >>> rf.read_annotations(project="no_such_project").columns[:5].tolist()
     ['task_id', 'annotation_index', 'annotation_id', 'field', 'geometry']
+
+    >>> rf.read_annotations(created_after="yesterday")
+    Traceback (most recent call last):
+    refonte_frames.errors.InputError: created_after='yesterday' is no time. Give a datetime, a date, ...
     """
     wanted = _wanted(
         project=project,
@@ -478,6 +486,10 @@ def scan_tasks(  # noqa: PLR0913 - the filters are the service's own names, each
     --------
     >>> rf.scan_tasks(project="no_such_project").read_all().num_rows
     0
+
+    >>> rf.scan_tasks(created_after="yesterday")
+    Traceback (most recent call last):
+    refonte_frames.errors.InputError: created_after='yesterday' is no time. Give a datetime, a date, ...
     """
     wanted = _wanted(
         project=project,
@@ -547,6 +559,10 @@ def scan_audits(  # noqa: PLR0913 - the filters are the service's own names, eac
     --------
     >>> rf.scan_audits(project="no_such_project").read_all().num_rows
     0
+
+    >>> rf.scan_audits(created_after="yesterday")
+    Traceback (most recent call last):
+    refonte_frames.errors.InputError: created_after='yesterday' is no time. Give a datetime, a date, ...
     """
     wanted = _wanted(
         project=project,
@@ -614,6 +630,10 @@ def scan_annotations(  # noqa: PLR0913 - the filters are the service's own names
     --------
     >>> rf.scan_annotations(project="no_such_project").read_all().num_rows
     0
+
+    >>> rf.scan_annotations(created_after="yesterday")
+    Traceback (most recent call last):
+    refonte_frames.errors.InputError: created_after='yesterday' is no time. Give a datetime, a date, ...
     """
     wanted = _wanted(
         project=project,
