@@ -7,7 +7,7 @@ import shutil
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, cast
 
 import typer
 import typer.core
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from refonte_frames.client import Client
+
+    # What is given on the command line may be anything; the library says what is allowed.
+    _Duplicates = Literal["error", "share", "each"]
+    _OnError = Literal["collect", "raise"]
 
 __all__ = ["main"]
 
@@ -302,11 +306,11 @@ def submit(
             metadata=_metadata(metadata_),
             params=_params(params),
             unique_id=_unique_id(unique_id),
-            duplicates=duplicates,
+            duplicates=cast("_Duplicates", duplicates),
             group_by=group_by,
             journal=journal,
             limit=limit,
-            on_error=on_error,
+            on_error=cast("_OnError", on_error),
             resubmit=tuple(resubmit or ()),
             clear_unique_id_on_error=clear_unique_id_on_error,
             client=_client(base_url),
@@ -362,11 +366,11 @@ def plan(
         metadata=_metadata(metadata_),
         params=_params(params),
         unique_id=_unique_id(unique_id),
-        duplicates=duplicates,
+        duplicates=cast("_Duplicates", duplicates),
         group_by=group_by,
         journal=journal,
         limit=limit,
-        on_error=on_error,
+        on_error=cast("_OnError", on_error),
         resubmit=tuple(resubmit or ()),
         clear_unique_id_on_error=clear_unique_id_on_error,
         client=_client(base_url),
