@@ -127,6 +127,10 @@ class Catalog:
         page = f"{text} ORDER BY id DESC LIMIT ? OFFSET ?"
         return self._batches(page, (*arguments, query.limit, query.offset)), total
 
+    def unfinished_batches(self, world: World) -> list[Batch]:
+        """List the batches that are not completed, oldest first."""
+        return self._batches("WHERE world = ? AND status <> 'completed' ORDER BY id", (world.row,))
+
     def _batches(self, where: str, values: tuple[Any, ...]) -> list[Batch]:
         rows = self._db.execute(f"SELECT {_BATCH_COLUMNS} FROM batch {where}", values).fetchall()
         projects = {row[2]: self._projects("WHERE id = ?", (row[2],))[0] for row in rows}

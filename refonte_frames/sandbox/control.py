@@ -185,6 +185,15 @@ def _world(running: Running, body: dict[str, Any]) -> World:
     return running.service.world_of(key, name=found[2], is_live=found[1] == "live")
 
 
+def accept_invitations(running: Running, asked: Asked) -> Answer:
+    """POST /_sandbox/accept_invitations ``{"key": str}``: invited people join with the role they were offered."""
+    service = running.service
+    world = _world(running, read_object(asked))
+    with service.store.transaction():
+        done = service.store.people.accept_invitations(world, service.clock.now_ms())
+    return Answer.of({"accepted": done})
+
+
 # callbacks
 
 
@@ -269,6 +278,7 @@ CONTROL_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/_sandbox/tasks/{name}/fail", fail_task),
     ("POST", "/_sandbox/reset", reset),
     ("POST", "/_sandbox/truth", truth),
+    ("POST", "/_sandbox/accept_invitations", accept_invitations),
     ("POST", "/_sandbox/callback_url", set_callback_url),
     ("POST", "/_sandbox/callbacks", callbacks),
     ("GET", "/_sandbox/faults", list_faults),

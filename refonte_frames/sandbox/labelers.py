@@ -23,6 +23,7 @@ __all__ = [
     "PlannedAudit",
     "Truth",
     "attempts_at",
+    "attempts_done",
     "audits_of",
     "consensus",
     "delay_ms",
@@ -141,6 +142,14 @@ def delay_ms(seed: int, task: Task) -> int:
     priority = task.doc.get("priority") or 20
     hours = 5.0 * math.exp(0.8 * draws.normal("delay")) * (1 - 0.03 * (priority - 20))
     return int(min(max(hours, 0.05), 60.0) * 3_600_000)
+
+
+def attempts_done(seed: int, task: Task, count: int, duty_ms: int) -> int:
+    """Count the attempts made so far at a task in the queue: they are spread evenly over its time, the last ends it."""
+    if task.due_ms is None:
+        return 0
+    total = delay_ms(seed, task)
+    return min(count, max(0, int(count * (duty_ms - (task.due_ms - total)) / total)))
 
 
 def consensus(task_type: str, attempts: list[Attempt]) -> Attempt:

@@ -81,6 +81,24 @@ CREATE TABLE mail (
   sent_ms INTEGER NOT NULL, body TEXT NOT NULL);
 CREATE INDEX mail_world ON mail (world);
 
+CREATE TABLE member (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, world INTEGER NOT NULL, email TEXT NOT NULL, role TEXT NOT NULL,
+  is_labeler INTEGER NOT NULL, first_name TEXT, last_name TEXT, company TEXT, expiry_ms INTEGER, invited_role TEXT,
+  UNIQUE (world, email));
+
+CREATE TABLE assignment (world INTEGER NOT NULL, email TEXT NOT NULL, project INTEGER NOT NULL,
+  PRIMARY KEY (world, email, project)) WITHOUT ROWID;
+
+CREATE TABLE labeler_group (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, world INTEGER NOT NULL, project INTEGER NOT NULL, name TEXT NOT NULL,
+  is_singleton INTEGER NOT NULL, workers TEXT NOT NULL, UNIQUE (project, name));
+
+CREATE TABLE studio_priority (world INTEGER NOT NULL, batch INTEGER NOT NULL, priority INTEGER NOT NULL,
+  PRIMARY KEY (world, batch)) WITHOUT ROWID;
+
+CREATE TABLE batch_group (world INTEGER NOT NULL, batch INTEGER NOT NULL, position INTEGER NOT NULL, name TEXT NOT NULL,
+  PRIMARY KEY (batch, position)) WITHOUT ROWID;
+
 CREATE TABLE reply (
   account BLOB NOT NULL, key TEXT NOT NULL, world INTEGER NOT NULL, fingerprint BLOB NOT NULL,
   status INTEGER NOT NULL, body TEXT NOT NULL, expires_ms INTEGER NOT NULL, PRIMARY KEY (account, key))

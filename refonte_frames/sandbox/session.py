@@ -261,6 +261,10 @@ class Sandbox:
         """List the last calls to the API, oldest first: method, path, query, idempotency_key, fault."""
         return list(self.control("GET", "/requests")["requests"])
 
+    def accept_invitations(self, *, key: str = "live_demo") -> int:
+        """Let everybody who was invited to a team join it; returns how many did."""
+        return int(self.control("POST", "/accept_invitations", {"key": key})["accepted"])
+
     def set_callback_url(self, url: str | None, *, key: str = "live_demo") -> None:
         """Set the callback URL that tasks of a world without their own use; None takes it away."""
         self.control("POST", "/callback_url", {"key": key, "url": url})

@@ -16,6 +16,8 @@ from refonte_frames.sandbox import schema
 from refonte_frames.sandbox.catalog import Catalog
 from refonte_frames.sandbox.exchange import World
 from refonte_frames.sandbox.labor_table import LaborTable
+from refonte_frames.sandbox.people import Member
+from refonte_frames.sandbox.people_table import PeopleTable
 from refonte_frames.sandbox.task_table import TaskTable
 
 if TYPE_CHECKING:
@@ -56,6 +58,8 @@ class Store:
         Tasks and their lists.
     labor : LaborTable
         Attempts, and what is planned for tasks.
+    people : PeopleTable
+        Teams and Studio.
 
     Raises
     ------
@@ -95,6 +99,7 @@ class Store:
         self.catalog = Catalog(db)
         self.tasks = TaskTable(db)
         self.labor = LaborTable(db)
+        self.people = PeopleTable(db)
 
     def _checked_version(self, path: Path | None) -> int:
         """Read the schema's version; 0 for a new file. The write lock is taken for it, to find another sandbox."""
@@ -154,11 +159,13 @@ class Store:
         return World(row[0], bool(row[1]), row[2]) if row else None
 
     def add_world(self, key_hash: bytes, account: bytes, *, is_live: bool) -> World:
-        """Make an empty world."""
+        """Make a world with nothing in it but the account's admin."""
         cursor = self._db.execute(
             "INSERT INTO world (key_hash, account, is_live) VALUES (?, ?, ?)", (key_hash, account, is_live)
         )
-        return World(_row_of(cursor), is_live, account)
+        world = World(_row_of(cursor), is_live, account)
+        self.people.save_member(world, _ADMIN)
+        return world
 
     def default_callback_url(self, world: int) -> str | None:
         """Give the callback URL of a world's profile."""
@@ -170,7 +177,7 @@ class Store:
         self._db.execute("UPDATE world SET default_callback_url = ? WHERE id = ?", (url, world.row))
 
     def empty_world(self, world: World) -> None:
-        """Forget everything in a world, its saved replies too."""
+        """Forget everything in a world but the admin, its saved replies too."""
         inside = "(SELECT id FROM task WHERE world = ?)"
         for statement in (
             f"DELETE FROM doc WHERE id IN {inside}",
@@ -185,8 +192,14 @@ class Store:
             "DELETE FROM counter WHERE world = ?",
             "DELETE FROM batch WHERE world = ?",
             "DELETE FROM project WHERE world = ?",
+            "DELETE FROM member WHERE world = ?",
+            "DELETE FROM assignment WHERE world = ?",
+            "DELETE FROM labeler_group WHERE world = ?",
+            "DELETE FROM studio_priority WHERE world = ?",
+            "DELETE FROM batch_group WHERE world = ?",
         ):
             self._db.execute(statement, (world.row,))
+        self.people.save_member(world, _ADMIN)
 
     # -- saved replies
 
@@ -209,6 +222,9 @@ class Store:
     def drop_old_replies(self, now_ms: int) -> None:
         """Forget replies whose time is over."""
         self._db.execute("DELETE FROM reply WHERE expires_ms <= ?", (now_ms,))
+
+
+_ADMIN = Member("admin@example.com", "admin", first_name="Ada", last_name="Example", company="Example")
 
 
 def _row_of(cursor: sqlite3.Cursor) -> int:

@@ -12,12 +12,13 @@ from refonte_frames.sandbox.clock import stamp
 if TYPE_CHECKING:
     from refonte_frames.sandbox.exchange import World
     from refonte_frames.sandbox.lifecycle import Task
-    from refonte_frames.sandbox.rules import Batch
+    from refonte_frames.sandbox.rules import Batch, Project
     from refonte_frames.sandbox.service import Service
 
 __all__ = [
     "answer_at_once",
     "catch_up",
+    "complete_attempted",
     "end_batch_if_done",
     "finalize",
     "finish_task",
@@ -126,15 +127,21 @@ def work(service: Service, span_ms: int) -> dict[str, int]:
 
 
 def _hand_in(service: Service, task: Task, moment_ms: int) -> Task:
-    """Let the labelers end one task: as many attempts as its project asks for, then the reviewers' plans."""
-    store, seed = service.store, service.seed
+    """Let the labelers end one task, after as many attempts as its project asks for."""
+    store = service.store
     if broken := is_unreachable(task, service.switches.broken_attachments):
         failed = lifecycle.fail(task, _download_error(broken), moment_ms)
         store.tasks.save(failed)
         deliveries.plan_task(service, failed, moment_ms)
         return failed
+    return _answer(service, task, store.catalog.attempts_wanted(task.project), moment_ms)
+
+
+def _answer(service: Service, task: Task, count: int, moment_ms: int) -> Task:
+    """End a task with the consensus of its first attempts, and plan what reviewers will say."""
+    store, seed = service.store, service.seed
     truth = labelers.truth_about(seed, task)
-    attempts = labelers.attempts_at(seed, task, truth, store.catalog.attempts_wanted(task.project), task.due_ms or 0)
+    attempts = labelers.attempts_at(seed, task, truth, count, task.due_ms or 0)
     store.labor.add_attempts(task.row, moment_ms, attempts)
     chosen = labelers.consensus(task.type, attempts)
     ended = lifecycle.complete(task, chosen.response, moment_ms)
@@ -150,6 +157,19 @@ def catch_up(service: Service) -> None:
     """Carry out what has become due since the last request: the clock, not the sweep, says what has happened."""
     if service.next_event_ms is not None and service.next_event_ms <= service.clock.now_ms():
         run_events(service)
+
+
+def complete_attempted(service: Service, project: Project, batches: list[Batch]) -> int:
+    """End the unfinished tasks that a labeler has tried already, with what there is; returns how many."""
+    done, now_ms = 0, service.clock.now_ms()
+    for batch in batches:
+        for task in service.store.tasks.pending_of(batch):
+            count = labelers.attempts_done(service.seed, task, project.attempts, service.duty_ms)
+            if count:
+                _answer(service, task, count, now_ms)
+                done += 1
+        end_batch_if_done(service, batch.row, now_ms)
+    return done
 
 
 def run_events(service: Service) -> int:
