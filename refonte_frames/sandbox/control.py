@@ -126,18 +126,15 @@ def truth(running: Running, asked: Asked) -> Answer:
     by_task: dict[int, list[StoredAttempt]] = {}
     for attempt in service.store.labor.attempts_of(world):
         by_task.setdefault(attempt.task, []).append(attempt)
-    people = {labeler.email: labeler for labeler in labelers.roster(service.seed)}
     rows = [
         row
         for task in service.store.tasks.of_world(world)
-        for row in _truth_rows(service.seed, task, by_task.get(task.row, []), people)
+        for row in _truth_rows(service.seed, task, by_task.get(task.row, []))
     ]
     return Answer.of({"rows": rows})
 
 
-def _truth_rows(
-    seed: int, task: Task, attempts: list[StoredAttempt], people: dict[str, labelers.Labeler]
-) -> list[dict[str, Any]]:
+def _truth_rows(seed: int, task: Task, attempts: list[StoredAttempt]) -> list[dict[str, Any]]:
     """Give one row per attempt, or one without a labeler where nobody tried."""
     known = labelers.truth_about(seed, task)
     head = {
@@ -152,12 +149,11 @@ def _truth_rows(
     }
     if not attempts:
         return [head]
-    return [{**head, **_attempt_row(task, known, attempt, people[attempt.labeler])} for attempt in attempts]
+    return [{**head, **_attempt_row(seed, task, known, attempt)} for attempt in attempts]
 
 
-def _attempt_row(
-    task: Task, known: labelers.Truth, attempt: StoredAttempt, labeler: labelers.Labeler
-) -> dict[str, Any]:
+def _attempt_row(seed: int, task: Task, known: labelers.Truth, attempt: StoredAttempt) -> dict[str, Any]:
+    labeler = labelers.persona(seed, attempt.labeler)
     return {
         "labeler": attempt.labeler,
         "attempt_number": attempt.number,

@@ -22,14 +22,17 @@ __all__ = [
     "Labeler",
     "PlannedAudit",
     "Truth",
+    "Work",
     "attempts_at",
     "attempts_done",
     "audits_of",
     "consensus",
     "delay_ms",
+    "persona",
     "roster",
     "score",
     "truth_about",
+    "try_task",
 ]
 
 _DAY_MS = 86_400_000
@@ -79,15 +82,17 @@ class Attempt:
 
 @cache
 def roster(seed: int, size: int = 12) -> tuple[Labeler, ...]:
-    """Give the people of a seed: about one in twelve is a spammer."""
-    return tuple(_labeler(seed, n) for n in range(1, size + 1))
+    """Give the people who work on live tasks; about one in twelve is a spammer."""
+    return tuple(persona(seed, f"labeler{number:02d}@example.com") for number in range(1, size + 1))
 
 
-def _labeler(seed: int, number: int) -> Labeler:
-    draws = Draws.of(seed, "labeler", number)
+@cache
+def persona(seed: int, email: str) -> Labeler:
+    """Give the person behind an address: always the same one for a seed."""
+    draws = Draws.of(seed, "labeler", email)
     is_spammer = draws.uniform("is_spammer") < 1 / 12
     return Labeler(
-        email=f"labeler{number:02d}@example.com",
+        email=email,
         skill=_logit(_SPAMMER_CORRECT) if is_spammer else 2.2 + 0.9 * draws.normal("skill"),
         drift=0.0 if is_spammer else 0.05 * draws.normal("drift"),
         pace=math.exp(0.35 * draws.normal("pace")),
@@ -128,12 +133,34 @@ def attempts_at(seed: int, task: Task, truth: Truth, count: int, duty_ms: int) -
 
 def _attempt(draws: Draws, task: Task, truth: Truth, number: int, labeler: Labeler, duty_ms: int) -> Attempt:
     own = draws.sub("attempt", labeler.email)
+    work = try_task(own, labeler, task.type, task.doc["params"], truth, duty_ms)
+    mark = score(task.type, truth.response, work.response)
+    return Attempt(number, labeler.email, work.duration_ms, work.response, mark)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a labeler hands in, and how long it took."""
+
+    response: dict[str, Any]
+    duration_ms: int
+
+
+def try_task(
+    draws: Draws, labeler: Labeler, task_type: str, params: dict[str, Any], truth: Truth, duty_ms: int
+) -> Work:
+    """Let one labeler try one task.
+
+    Parameters
+    ----------
+    duty_ms : int
+        The labelers' working time: their skill drifts with it.
+    """
     skill = labeler.skill + labeler.drift * duty_ms / _DAY_MS - truth.difficulty
     correct = _SPAMMER_CORRECT if labeler.is_spammer else 1 / (1 + math.exp(-skill))
-    response = answer_of(task.type, task.doc["params"], truth.response, own, correct)
-    took = labeler.pace * math.exp(4.0 + 0.25 * truth.difficulty + 0.4 * own.normal("duration"))
-    took_ms = int(1000 * (0.2 * took if labeler.is_spammer else took))
-    return Attempt(number, labeler.email, took_ms, response, score(task.type, truth.response, response))
+    response = answer_of(task_type, params, truth.response, draws, correct)
+    took = labeler.pace * math.exp(4.0 + 0.25 * truth.difficulty + 0.4 * draws.normal("duration"))
+    return Work(response, int(1000 * (0.2 * took if labeler.is_spammer else took)))
 
 
 def delay_ms(seed: int, task: Task) -> int:

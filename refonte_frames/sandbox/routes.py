@@ -10,6 +10,7 @@ from refonte_frames.sandbox import queries, rules, work
 from refonte_frames.sandbox.checks import a_text, invalid, required, take
 from refonte_frames.sandbox.exchange import Answer, Asked, Refusal, World, read_object
 from refonte_frames.sandbox.people_routes import PEOPLE_ROUTES
+from refonte_frames.sandbox.quality_routes import QUALITY_ROUTES
 from refonte_frames.sandbox.service import Service
 from refonte_frames.sandbox.task_routes import TASK_ROUTES
 
@@ -166,6 +167,7 @@ def _batch(service: Service, world: World, asked: Asked) -> Batch:
 ROUTES: tuple[tuple[str, str, Handler], ...] = (
     *TASK_ROUTES,
     *PEOPLE_ROUTES,
+    *QUALITY_ROUTES,
     ("POST", "/projects", create_project),
     ("GET", "/projects", list_projects),
     ("GET", "/projects/{project}", get_project),

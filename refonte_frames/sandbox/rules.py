@@ -258,7 +258,14 @@ class TaskDraft:
         }
 
 
-def draft_task(task_type: str, body: Mapping[str, Any], project: Project | None, batch: Batch | None) -> TaskDraft:
+def draft_task(
+    task_type: str,
+    body: Mapping[str, Any],
+    project: Project | None,
+    batch: Batch | None,
+    *,
+    needs_batch: bool = True,
+) -> TaskDraft:
     """Decide whether a task may be created, and what it is.
 
     Parameters
@@ -269,6 +276,8 @@ def draft_task(task_type: str, body: Mapping[str, Any], project: Project | None,
         The request.
     project, batch : Project or None, Batch or None
         What the request names; a batch alone brings its project.
+    needs_batch : bool
+        Whether a task of a Rapid project must be in a batch; quality tasks need not.
 
     Raises
     ------
@@ -276,7 +285,7 @@ def draft_task(task_type: str, body: Mapping[str, Any], project: Project | None,
         400 that names the parameter at fault.
     """
     project = _project_of(project, batch)
-    _check_place(task_type, project, batch)
+    _check_place(task_type, project, batch, needs_batch=needs_batch)
     whole = _with_defaults(body, project)
     common = {name: checks.take(whole, name, form) for name, form in task_types.COMMON.items()}
     params = {name: value for name, value in whole.items() if name not in task_types.COMMON}
@@ -304,10 +313,10 @@ def _project_of(project: Project | None, batch: Batch | None) -> Project | None:
     return batch.project
 
 
-def _check_place(task_type: str, project: Project | None, batch: Batch | None) -> None:
+def _check_place(task_type: str, project: Project | None, batch: Batch | None, *, needs_batch: bool) -> None:
     if project is not None and project.type != task_type:
         raise checks.invalid("project", f"{project.name!r} takes {project.type} tasks, not {task_type}")
-    if project is not None and project.workflow == "rapid" and batch is None:
+    if project is not None and project.workflow == "rapid" and batch is None and needs_batch:
         raise checks.invalid("batch", "is required for Rapid projects")
     if batch is None:
         return

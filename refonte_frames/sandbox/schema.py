@@ -99,6 +99,18 @@ CREATE TABLE studio_priority (world INTEGER NOT NULL, batch INTEGER NOT NULL, pr
 CREATE TABLE batch_group (world INTEGER NOT NULL, batch INTEGER NOT NULL, position INTEGER NOT NULL, name TEXT NOT NULL,
   PRIMARY KEY (batch, position)) WITHOUT ROWID;
 
+CREATE TABLE quality_task (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, world INTEGER NOT NULL, quality_id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,
+  type TEXT NOT NULL, duty_ms INTEGER NOT NULL, unique_id TEXT, doc TEXT NOT NULL);
+CREATE INDEX quality_task_world ON quality_task (world);
+CREATE UNIQUE INDEX quality_task_unique_id ON quality_task (world, unique_id) WHERE unique_id IS NOT NULL;
+
+CREATE TABLE quality_attempt (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, world INTEGER NOT NULL, attempt_id TEXT NOT NULL, quality_id TEXT NOT NULL,
+  labeler TEXT NOT NULL, doc TEXT NOT NULL, UNIQUE (world, attempt_id));
+CREATE INDEX quality_attempt_task ON quality_attempt (world, quality_id);
+CREATE INDEX quality_attempt_labeler ON quality_attempt (world, labeler);
+
 CREATE TABLE reply (
   account BLOB NOT NULL, key TEXT NOT NULL, world INTEGER NOT NULL, fingerprint BLOB NOT NULL,
   status INTEGER NOT NULL, body TEXT NOT NULL, expires_ms INTEGER NOT NULL, PRIMARY KEY (account, key))

@@ -18,6 +18,7 @@ from refonte_frames.sandbox.exchange import World
 from refonte_frames.sandbox.labor_table import LaborTable
 from refonte_frames.sandbox.people import Member
 from refonte_frames.sandbox.people_table import PeopleTable
+from refonte_frames.sandbox.quality_table import QualityTable
 from refonte_frames.sandbox.task_table import TaskTable
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class Store:
         Attempts, and what is planned for tasks.
     people : PeopleTable
         Teams and Studio.
+    quality : QualityTable
+        Quality tasks and their attempts.
 
     Raises
     ------
@@ -100,6 +103,7 @@ class Store:
         self.tasks = TaskTable(db)
         self.labor = LaborTable(db)
         self.people = PeopleTable(db)
+        self.quality = QualityTable(db)
 
     def _checked_version(self, path: Path | None) -> int:
         """Read the schema's version; 0 for a new file. The write lock is taken for it, to find another sandbox."""
@@ -176,6 +180,11 @@ class Store:
         """Set the callback URL of a world's profile, or take it away."""
         self._db.execute("UPDATE world SET default_callback_url = ? WHERE id = ?", (url, world.row))
 
+    def world_by_row(self, row: int) -> World:
+        """Find a world by its number."""
+        found = self._db.execute("SELECT id, is_live, account FROM world WHERE id = ?", (row,)).fetchone()
+        return World(found[0], bool(found[1]), found[2])
+
     def empty_world(self, world: World) -> None:
         """Forget everything in a world but the admin, its saved replies too."""
         inside = "(SELECT id FROM task WHERE world = ?)"
@@ -197,6 +206,8 @@ class Store:
             "DELETE FROM labeler_group WHERE world = ?",
             "DELETE FROM studio_priority WHERE world = ?",
             "DELETE FROM batch_group WHERE world = ?",
+            "DELETE FROM quality_task WHERE world = ?",
+            "DELETE FROM quality_attempt WHERE world = ?",
         ):
             self._db.execute(statement, (world.row,))
         self.people.save_member(world, _ADMIN)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from refonte_frames.sandbox.lifecycle import Task
 
-__all__ = ["TASK_ROUTES"]
+__all__ = ["ABSENT", "TASK_ROUTES", "Absent", "create_task", "draft_of", "envelope", "save_reply"]
 
 _FORM = "application/x-www-form-urlencoded"
 
@@ -99,7 +99,7 @@ def _create(service: Service, world: World, asked: Asked) -> Answer:
     task_types.rule_of(task_type)
     body = _creation_body(asked)
     headers = service.warned(task_types.unknown_names(task_type, body))
-    draft = _draft(service, world, task_type, body)
+    draft = draft_of(service, world, task_type, body)
     if draft.unique_id is not None:
         _must_be_free(service, world, draft.unique_id)
     task = service.new_task(world, draft, service.clock.now_ms())
@@ -109,7 +109,10 @@ def _create(service: Service, world: World, asked: Asked) -> Answer:
     return Answer.of(task.doc, headers)
 
 
-def _draft(service: Service, world: World, task_type: str, body: dict[str, Any]) -> rules.TaskDraft:
+def draft_of(
+    service: Service, world: World, task_type: str, body: dict[str, Any], *, needs_batch: bool = True
+) -> rules.TaskDraft:
+    """Look up what a creation names, and let the rules decide; `needs_batch` as `rules.draft_task` has it."""
     project_name, batch_name = take(body, "project", a_text), take(body, "batch", a_text)
     project = service.store.catalog.project(world, project_name) if project_name is not None else None
     if project_name is not None and project is None:
@@ -117,7 +120,7 @@ def _draft(service: Service, world: World, task_type: str, body: dict[str, Any])
     batch = service.store.catalog.batch(world, batch_name) if batch_name is not None else None
     if batch_name is not None and batch is None:
         raise invalid("batch", f"is not a known batch: {batch_name!r}")
-    return rules.draft_task(task_type, body, project, batch)
+    return rules.draft_task(task_type, body, project, batch, needs_batch=needs_batch)
 
 
 def _as_stored(service: Service, world: World, task: Task, draft: rules.TaskDraft) -> Task:
@@ -168,7 +171,8 @@ def list_tasks(service: Service, world: World, asked: Asked) -> Answer:
     token = _next_token(service, query, shown, total, is_last=len(found) <= query.limit, twists=twists)
     docs = [_shown(doc, query) for _, doc in shown]
     shown_total = total + (twists["wrong_total"].by if "wrong_total" in twists else 0)
-    return Answer(_envelope(docs, shown_total, query.limit, token), headers=headers)
+    tail = {"total": shown_total, "limit": query.limit, "offset": 0}
+    return Answer(envelope(docs, tail, token), headers=headers)
 
 
 def _lagging(chosen: queries.TaskFilter, service: Service, twists: Mapping[str, Any]) -> queries.TaskFilter:
@@ -227,10 +231,10 @@ def _row_of(service: Service, world: World, cursor: queries.Cursor, twists: Mapp
     return task.row + (twists["shift_page"].by if "shift_page" in twists else 0)
 
 
-def _envelope(docs: list[str], total: int, limit: int, token: str | Absent | None) -> bytes:
+def envelope(docs: list[str], tail: Mapping[str, Any], token: str | Absent | None) -> bytes:
     """Join stored texts into a page: serialising them again would cost ten times as much."""
-    tail = {"total": total, "limit": limit, "offset": 0, "has_more": isinstance(token, str)}
-    rest = encode(tail if isinstance(token, Absent) else {**tail, "next_token": token})
+    whole = {**tail, "has_more": isinstance(token, str)}
+    rest = encode(whole if isinstance(token, Absent) else {**whole, "next_token": token})
     return f'{{"docs":[{",".join(docs)}],'.encode() + rest[1:]
 
 

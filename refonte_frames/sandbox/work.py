@@ -6,7 +6,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from refonte_frames.sandbox import deliveries, labelers, lifecycle
+from refonte_frames.sandbox import deliveries, labelers, lifecycle, quality_tasks
 from refonte_frames.sandbox.clock import stamp
 
 if TYPE_CHECKING:
@@ -104,11 +104,11 @@ def work(service: Service, span_ms: int) -> dict[str, int]:
     Returns
     -------
     dict
-        ``completed``, ``errors``, ``audits``: how many.
+        ``completed``, ``errors``, ``audits``, ``quality_attempts``: how many.
     """
     begin_ms = service.clock.now_ms()
     begin_duty = service.duty_ms
-    counts = {"completed": 0, "errors": 0, "audits": 0}
+    counts = {"completed": 0, "errors": 0, "audits": 0, "quality_attempts": 0}
     batches: dict[int, int] = {}
     with service.store.transaction():
         while due := service.store.tasks.due(begin_duty + span_ms, _SWEEP_ROWS):
@@ -119,11 +119,31 @@ def work(service: Service, span_ms: int) -> dict[str, int]:
                 batches[task.batch] = moment_ms
         for row in sorted(batches.keys() - {0}):
             end_batch_if_done(service, row, batches[row])
+        counts["quality_attempts"] = _try_quality_tasks(service, begin_ms, begin_duty, begin_duty + span_ms)
         service.clock.advance(span_ms)
         service.duty_ms = begin_duty + span_ms
         counts["audits"] = _run_events(service)
         service.keep_time()
     return counts
+
+
+def _try_quality_tasks(service: Service, begin_ms: int, begin_duty: int, end_duty: int) -> int:
+    """Let the labelers of each team, or the usual people where a team has none, try its quality tasks."""
+    store, seed = service.store, service.seed
+    found: list[tuple[int, quality_tasks.QualityAttempt]] = []
+    for row, task in store.quality.all():
+        people = _quality_people(service, row)
+        tries = quality_tasks.attempts_between(seed, task, people, after_ms=begin_duty, until_ms=end_duty)
+        found += [(row, attempt) for attempt in tries]
+    for row, attempt in sorted(found, key=lambda pair: (pair[1].due_ms, pair[1].id)):
+        store.quality.add_attempt(row, replace(attempt, completed_ms=begin_ms + attempt.due_ms - begin_duty))
+    return len(found)
+
+
+def _quality_people(service: Service, world: int) -> list[str]:
+    team = service.store.people.members(service.store.world_by_row(world))
+    hired = [member.email for member in team if member.role == "labeler"]
+    return hired or [labeler.email for labeler in labelers.roster(service.seed)]
 
 
 def _hand_in(service: Service, task: Task, moment_ms: int) -> Task:

@@ -78,7 +78,8 @@ def test_a_new_account_has_its_admin(account: Account) -> None:
 
 
 @pytest.mark.parametrize(
-    "emails", [{"emails": ["a@example.com", "b@example.com"]}, {"email": ["a@example.com"]}, {"email": "a@example.com"}]
+    "emails",
+    [{"emails": ["a@example.com", "b@example.com"]}, {"email": ["a@example.com"]}, {"email": "a@example.com"}],
 )
 def test_people_are_invited(account: Account, emails: dict[str, Any]) -> None:
     """Under either name of the parameter; an invitation has an end and no names."""
