@@ -21,6 +21,7 @@ from refonte_frames.sandbox import queries, wire, work
 from refonte_frames.sandbox.clock import http_date
 from refonte_frames.sandbox.control import CONTROL_ROUTES
 from refonte_frames.sandbox.exchange import Answer, Asked, Refusal, World, refusal_answer
+from refonte_frames.sandbox.files import MAX_FILE_BYTES
 from refonte_frames.sandbox.routes import ROUTES
 from refonte_frames.sandbox.task_routes import create_task, save_reply
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_BODY_BYTES", "TOKEN_HEADER", "make_app"]
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
+MAX_UPLOAD_BYTES = MAX_FILE_BYTES + 1024 * 1024  # the form around the file
 TOKEN_HEADER = "x-sandbox-token"  # noqa: S105 - a header's name
 
 _KEY = re.compile(r"(test|live)_([a-z0-9-]{1,24})")
@@ -127,7 +129,8 @@ class _Call(ABC):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            asked = _asked(scope, await _body(receive))
+            limit = MAX_UPLOAD_BYTES if scope["path"] == "/v1/files/upload" else MAX_BODY_BYTES
+            asked = _asked(scope, await _body(receive, limit))
             await self._answer(asked, scope, receive, send)
         except Refusal as refusal:
             await self._send(refusal_answer(refusal), scope, receive, send)
@@ -144,7 +147,7 @@ class _Call(ABC):
         return self._verbs[asked.method]
 
 
-async def _body(receive: Receive) -> bytes:
+async def _body(receive: Receive, limit: int) -> bytes:
     """Read the whole body, even one that is too long: a client that still sends would not see the answer."""
     parts: list[bytes] = []
     size = 0
@@ -154,12 +157,12 @@ async def _body(receive: Receive) -> bytes:
             raise _Gone
         part = message.get("body", b"")
         size += len(part)
-        if size <= MAX_BODY_BYTES:
+        if size <= limit:
             parts.append(part)
         if not message.get("more_body"):
             break
-    if size > MAX_BODY_BYTES:
-        raise Refusal(413, f"The request body has {size:,} bytes; at most {MAX_BODY_BYTES:,} are accepted.")
+    if size > limit:
+        raise Refusal(413, f"The request body has {size:,} bytes; at most {limit:,} are accepted.")
     return b"".join(parts)
 
 

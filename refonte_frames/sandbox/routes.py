@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from refonte_frames.sandbox import queries, rules, work
 from refonte_frames.sandbox.checks import a_text, invalid, required, take
 from refonte_frames.sandbox.exchange import Answer, Asked, Refusal, World, read_object
+from refonte_frames.sandbox.file_routes import FILE_ROUTES
 from refonte_frames.sandbox.people_routes import PEOPLE_ROUTES
 from refonte_frames.sandbox.quality_routes import QUALITY_ROUTES
 from refonte_frames.sandbox.service import Service
@@ -168,6 +169,7 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     *TASK_ROUTES,
     *PEOPLE_ROUTES,
     *QUALITY_ROUTES,
+    *FILE_ROUTES,
     ("POST", "/projects", create_project),
     ("GET", "/projects", list_projects),
     ("GET", "/projects/{project}", get_project),

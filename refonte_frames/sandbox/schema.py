@@ -111,6 +111,13 @@ CREATE TABLE quality_attempt (
 CREATE INDEX quality_attempt_task ON quality_attempt (world, quality_id);
 CREATE INDEX quality_attempt_labeler ON quality_attempt (world, labeler);
 
+CREATE TABLE asset (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, world INTEGER NOT NULL, file_id TEXT NOT NULL, owner TEXT NOT NULL,
+  mime_type TEXT NOT NULL, size INTEGER NOT NULL, digest BLOB NOT NULL, display_name TEXT, reference_id TEXT,
+  metadata TEXT NOT NULL, projects TEXT NOT NULL, created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL,
+  UNIQUE (world, file_id));
+CREATE UNIQUE INDEX asset_reference ON asset (world, reference_id) WHERE reference_id IS NOT NULL;
+
 CREATE TABLE reply (
   account BLOB NOT NULL, key TEXT NOT NULL, world INTEGER NOT NULL, fingerprint BLOB NOT NULL,
   status INTEGER NOT NULL, body TEXT NOT NULL, expires_ms INTEGER NOT NULL, PRIMARY KEY (account, key))

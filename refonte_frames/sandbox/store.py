@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from refonte_frames.sandbox import schema
 from refonte_frames.sandbox.catalog import Catalog
 from refonte_frames.sandbox.exchange import World
+from refonte_frames.sandbox.file_table import FileTable
 from refonte_frames.sandbox.labor_table import LaborTable
 from refonte_frames.sandbox.people import Member
 from refonte_frames.sandbox.people_table import PeopleTable
@@ -63,6 +64,8 @@ class Store:
         Teams and Studio.
     quality : QualityTable
         Quality tasks and their attempts.
+    files : FileTable
+        Uploaded and imported files.
 
     Raises
     ------
@@ -104,6 +107,7 @@ class Store:
         self.labor = LaborTable(db)
         self.people = PeopleTable(db)
         self.quality = QualityTable(db)
+        self.files = FileTable(db)
 
     def _checked_version(self, path: Path | None) -> int:
         """Read the schema's version; 0 for a new file. The write lock is taken for it, to find another sandbox."""
@@ -208,6 +212,7 @@ class Store:
             "DELETE FROM batch_group WHERE world = ?",
             "DELETE FROM quality_task WHERE world = ?",
             "DELETE FROM quality_attempt WHERE world = ?",
+            "DELETE FROM asset WHERE world = ?",
         ):
             self._db.execute(statement, (world.row,))
         self.people.save_member(world, _ADMIN)
