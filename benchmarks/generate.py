@@ -12,7 +12,10 @@ import msgspec
 __all__ = ["START", "page", "pages", "task"]
 
 START = datetime(2024, 3, 4, 8, tzinfo=UTC)
-_WORDS = "dock crate forklift visitor pallet harbour crane manifest cargo stack zone lamp gate hinge rail yard".split()
+_WORDS = [
+    *("dock", "crate", "forklift", "visitor", "pallet", "harbour", "crane", "manifest"),
+    *("cargo", "stack", "zone", "lamp", "gate", "hinge", "rail", "yard"),
+]
 
 
 def _stamp(moment: datetime) -> str:
@@ -43,7 +46,13 @@ def _polygon(draw: random.Random) -> dict[str, Any]:
 
 def _span(draw: random.Random) -> dict[str, Any]:
     start = draw.randrange(900)
-    return {"id": _id(draw), "start": start, "end": start + 9, "text": draw.choice(_WORDS), "label": draw.choice(_WORDS)}
+    return {
+        "id": _id(draw),
+        "start": start,
+        "end": start + 9,
+        "text": draw.choice(_WORDS),
+        "label": draw.choice(_WORDS),
+    }
 
 
 def _text(draw: random.Random, words: int) -> str:
@@ -62,11 +71,21 @@ def _parts(draw: random.Random, index: int) -> tuple[str, dict[str, Any], dict[s
         return "imageannotation", params, {"annotations": elements, "links": [], "global_attributes": {}}
     if kind < 9:
         spans = [_span(draw) for _ in range(draw.randrange(6, 20))]
-        params = {"text": _text(draw, 200), "labels": [{"name": word, "description": _text(draw, 4)} for word in _WORDS]}
+        params = {
+            "text": _text(draw, 200),
+            "labels": [{"name": word, "description": _text(draw, 4)} for word in _WORDS],
+        }
         return "namedentityrecognition", params, {"annotations": spans, "relationships": []}
     fields = {f"field_{number}": _text(draw, 12) for number in range(6)}
-    params = {"attachments": [{"type": "text", "content": _text(draw, 150)}], "fields": [{"field_id": key} for key in fields]}
-    return "textcollection", params, {"annotations": {**fields, "vegan": True, "claims": [_text(draw, 3), _text(draw, 4)]}}
+    params = {
+        "attachments": [{"type": "text", "content": _text(draw, 150)}],
+        "fields": [{"field_id": key} for key in fields],
+    }
+    return (
+        "textcollection",
+        params,
+        {"annotations": {**fields, "vegan": True, "claims": [_text(draw, 3), _text(draw, 4)]}},
+    )
 
 
 def task(index: int, seed: int = 7) -> dict[str, Any]:
@@ -75,6 +94,7 @@ def task(index: int, seed: int = 7) -> dict[str, Any]:
     created = START + timedelta(milliseconds=7_000 * index + draw.randrange(5_000))
     completed = created + timedelta(milliseconds=draw.randrange(60_000, 90_000_000))
     kind, params, response = _parts(draw, index)
+    camera = {"id": index % 7, "fps": 12.5}
     made: dict[str, Any] = {
         "task_id": f"{int(created.timestamp()):08x}{index:016x}",
         "created_at": _stamp(created),
@@ -84,7 +104,12 @@ def task(index: int, seed: int = 7) -> dict[str, Any]:
         "status": "completed",
         "instruction": _text(draw, 40),
         "params": params,
-        "metadata": {"site": draw.choice(_WORDS), "frame": index, "camera": {"id": index % 7, "fps": 12.5}, "shift": None},
+        "metadata": {
+            "site": draw.choice(_WORDS),
+            "frame": index,
+            "camera": camera,
+            "shift": None,
+        },
         "response": response,
         "project": "dock_safety",
         "batch": f"dock_{index // 5000:04d}",

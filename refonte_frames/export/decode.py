@@ -7,6 +7,7 @@ one with every object costs no more than a documented one.
 
 from __future__ import annotations
 
+import re
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Generic, TypeVar
@@ -32,6 +33,7 @@ __all__ = [
     "object_text",
     "require_utf8",
     "text_of",
+    "without_lone_surrogates",
 ]
 
 T = TypeVar("T")
@@ -127,12 +129,15 @@ class Page:
         Whether the service says that there is another page.
     next_token : str or None
         What to ask for the next page with.
+    mended : int
+        Halves of a character that stood alone in the reply and were replaced by U+FFFD: no text can hold them.
     """
 
     docs: list[TaskDoc]
     total: int | None
     has_more: bool
     next_token: str | None
+    mended: int = 0
 
 
 class PageDecoder:
@@ -162,15 +167,20 @@ class PageDecoder:
             ``task_id``; ``.path`` says where in the page.
         """
         require_utf8(body, where)
+        mended = 0
         try:
             page = self._page.decode(body)
-        except (msgspec.DecodeError, RecursionError):
+        except msgspec.ValidationError:
             page = self._decode_slowly(body, where)
-        return Page(page.docs, page.total, _has_more(page), page.next_token or None)
+        except (msgspec.DecodeError, RecursionError):
+            body, mended = without_lone_surrogates(body)
+            page = self._decode_slowly(body, where)
+        return Page(page.docs, page.total, _has_more(page), page.next_token or None, mended)
 
     def decode_task(self, body: bytes, *, where: str) -> TaskDoc:
         """Read one task object, such as the reply of ``GET /task/{id}``."""
         require_utf8(body, where)
+        body, _ = without_lone_surrogates(body)
         try:
             return self._doc.decode(body)
         except (msgspec.DecodeError, RecursionError):
@@ -214,6 +224,33 @@ def require_utf8(body: bytes, where: str) -> None:
         body.decode()
     except UnicodeDecodeError as error:
         raise ReplyError(f"{where} was answered with bytes that are no UTF-8 (byte {error.start}).") from None
+
+
+_ESCAPES: Final = re.compile(
+    rb"(?P<pair>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.",
+    re.DOTALL,
+)
+
+
+def without_lone_surrogates(body: bytes) -> tuple[bytes, int]:
+    r"""Replace halves of characters that stand alone, as services leave behind that cut texts by UTF-16 units.
+
+    Neither UTF-8 nor Arrow can hold them; one such text must not stop an export.
+
+    >>> without_lone_surrogates(rb'["\ud83d", "\ud83d\ude00", "\\ud83d"]')
+    (b'["\\ufffd", "\\ud83d\\ude00", "\\\\ud83d"]', 1)
+    """
+    mended = 0
+
+    def mend(match: re.Match[bytes]) -> bytes:
+        nonlocal mended
+        if match["lone"] is None:
+            return match[0]
+        mended += 1
+        return rb"\ufffd"
+
+    return _ESCAPES.sub(mend, body), mended
 
 
 def _has_more(page: _Envelope[Any]) -> bool:

@@ -285,11 +285,11 @@ class _Reader:
             return self._frames(keys, annotation_id)
         row = _Row(frame=frame, annotation_id=annotation_id)  # type: ignore[arg-type]
         extra = self._fill(row, keys)
-        row.geometry = row.geometry or geometry or _implied_geometry(row, self.task_type) or ""
-        if not row.geometry:
-            row.geometry = None  # type: ignore[assignment]
-            if row.label is None and row.value is None and row.url is None and row.attributes == NO_RAW:
-                return None
+        if row.geometry is None:
+            row.geometry = geometry or _implied_geometry(row, self.task_type)
+        said = (row.geometry, row.label, row.value, row.url)
+        if all(value is None for value in said) and row.attributes == NO_RAW:
+            return None
         row.extra = object_text(extra)
         return [row]
 

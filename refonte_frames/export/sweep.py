@@ -234,6 +234,8 @@ def read_window(source: Source, window: Window, emit: Callable[[Batches], None])
             total = page.total if total is None else total
             tally.pages += 1
             tally.wire_bytes += wire_bytes
+            for _ in range(page.mended):
+                tally.drift.note_misfit("tasks.(half a character)")
             for doc in page.docs:
                 if doc.task_id not in seen:
                     seen.add(doc.task_id)

@@ -218,6 +218,15 @@ def test_a_broken_page_is_an_error_that_says_which_and_where(body: bytes, says: 
     assert caught.value.path == path
 
 
+def test_half_a_character_does_not_stop_an_export() -> None:
+    """It is replaced and counted; whole ones, and backslashes that only look like one, stay as they are."""
+    body = rb'{"docs":[{"task_id":"a","unique_id":"x\ud83d","metadata":{"t":"\ud83d\ude00 \\ud83d \uDE00"}}]}'
+    page = PageDecoder().decode(body, where="page")
+    assert page.mended == 2
+    assert page.docs[0].unique_id == "x\ufffd"
+    assert bytes(page.docs[0].metadata) == rb'{"t":"\ud83d\ude00 \\ud83d \ufffd"}'
+
+
 def test_drift_does_not_grow_without_bound() -> None:
     """A hostile service could send a new key with every task."""
     counts = Drift()
