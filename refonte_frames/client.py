@@ -140,6 +140,7 @@ class Client:
                 throttles=throttles,
                 jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
                 max_tries=max_tries,
+                was_there=self.was_answered,
             )
             if isinstance(verdict, retries.GiveUp):
                 raise error_of(call, answer)
@@ -185,6 +186,12 @@ class Client:
         """Count the answers so far by status; ``no_reply`` counts requests without one."""
         with self._lock:
             return dict(self._counts)
+
+    @property
+    def was_answered(self) -> bool:
+        """Whether the service ever answered this client."""
+        with self._lock:
+            return any(kind != "no_reply" for kind in self._counts)
 
     def close(self) -> None:
         """Close the connections. The client stays usable and opens new ones when needed."""

@@ -16,6 +16,10 @@ __all__ = ["MAX_TRIES", "GiveUp", "Outcome", "Wait", "decide", "retry_after_secs
 #: Sendings of one request before its last error is raised; refusals for rate are counted apart.
 MAX_TRIES: Final = 5
 _MAX_THROTTLES: Final = 60
+#: A connection that never came about costs nothing to try again, so a service that was there is waited for half a
+#: minute; one that was never there is most likely a wrong address, and is told after a second.
+_TRIES_TO_RECONNECT: Final = 7
+_TRIES_TO_CONNECT: Final = 3
 _FIRST_WAIT_SECS: Final = 0.4
 _LONGEST_WAIT_SECS: Final = 20.0
 #: A server that asks for more than this is taken at this much: it is asked again and may repeat itself.
@@ -51,8 +55,15 @@ class Outcome:
     retry_after_secs: float | None = None
 
 
-def decide(
-    outcome: Outcome, *, may_be_repeated: bool, tries: int, throttles: int, jitter: float, max_tries: int = MAX_TRIES
+def decide(  # noqa: PLR0913 - one argument a fact that counts
+    outcome: Outcome,
+    *,
+    may_be_repeated: bool,
+    tries: int,
+    throttles: int,
+    jitter: float,
+    max_tries: int = MAX_TRIES,
+    was_there: bool = True,
 ) -> Wait | GiveUp:
     """Decide about a request that was answered with anything but 200, or not at all.
 
@@ -67,7 +78,9 @@ def decide(
     jitter : float
         A random number from 0 to 1.
     max_tries : int
-        Sendings allowed; 429 does not count as one.
+        Sendings allowed; 429 does not count as one, and what was never sent is tried a little longer or shorter.
+    was_there : bool
+        Whether the service ever answered before.
     """
     if outcome.status == 429:
         if throttles >= _MAX_THROTTLES:
@@ -78,6 +91,8 @@ def decide(
         return GiveUp("because asking again would not change the answer")
     if outcome.was_sent and not may_be_repeated:
         return GiveUp("because asking again might do it twice")
+    if not outcome.was_sent and max_tries > 1:
+        max_tries = _TRIES_TO_RECONNECT if was_there else _TRIES_TO_CONNECT
     if tries >= max_tries:
         return GiveUp(f"after {tries} tries")
     if outcome.status == 503 and outcome.retry_after_secs is not None:

@@ -40,8 +40,6 @@ __all__ = ["Job", "Settled", "Settler"]
 
 #: Sendings under one key before the task is looked up; gateway errors are not saved, service errors may be.
 _TRIES_A_KEY: Final = 3
-#: Sendings when no connection comes about: half a minute of patience, since nothing can go wrong by trying.
-_TRIES_TO_CONNECT: Final = 7
 _MAX_GENERATIONS: Final = 3
 #: Our clock and the service's may differ by this much.
 _CLOCK_SKEW_SECS: Final = 300.0
@@ -162,7 +160,8 @@ class Settler:
                 tries=tries,
                 throttles=throttles,
                 jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
-                max_tries=_TRIES_A_KEY if outcome.was_sent else _TRIES_TO_CONNECT,
+                max_tries=_TRIES_A_KEY,
+                was_there=self._client.was_answered,
             )
             if isinstance(verdict, retries.GiveUp):
                 return self._exhausted(job, error, tries, maybe_sent=maybe_sent)

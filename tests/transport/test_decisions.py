@@ -53,6 +53,14 @@ def test_a_request_that_was_never_sent_may_always_be_sent_again() -> None:
     assert isinstance(verdict(Outcome(None, was_sent=True), may_be_repeated=False), GiveUp)
 
 
+def test_a_service_that_was_never_there_is_told_sooner_than_one_that_went_away() -> None:
+    """A wrong address after three tries, a restart after seven."""
+    never = Outcome(None, was_sent=False)
+    for tries, was_there, expected in [(2, False, Wait), (3, False, GiveUp), (6, True, Wait), (7, True, GiveUp)]:
+        verdict = decide(never, may_be_repeated=True, tries=tries, throttles=0, jitter=0.5, was_there=was_there)
+        assert isinstance(verdict, expected)
+
+
 def test_tries_come_to_an_end() -> None:
     """The fifth failure is the last."""
     assert isinstance(verdict(Outcome(500), tries=4), Wait)
