@@ -55,7 +55,7 @@ class Outcome:
     retry_after_secs: float | None = None
 
 
-def decide(  # noqa: PLR0913 - one argument a fact that counts
+def decide(
     outcome: Outcome,
     *,
     may_be_repeated: bool,
