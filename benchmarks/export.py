@@ -166,11 +166,13 @@ def normalize(port: int, folder: Path) -> Callable[[], None]:
             token = page.get("next_token")
             if not token:
                 break
-        frame = pd.json_normalize(docs)
-        for name in frame.columns[[pd.api.types.is_object_dtype(dtype) for dtype in frame.dtypes]]:
-            frame[name] = [json.dumps(value) if isinstance(value, list | dict) else value for value in frame[name]]
-            frame[name] = frame[name].astype("string")
-        frame.to_parquet(folder / "t.parquet")
+        answers = [doc for doc in docs if isinstance(doc["response"].get("annotations"), list)]
+        annotations = pd.json_normalize(answers, ["response", "annotations"], ["task_id", "project", "batch", "type"])
+        for table, frame in (("tasks", pd.json_normalize(docs)), ("annotations", annotations)):
+            for name in frame.columns[[pd.api.types.is_object_dtype(dtype) for dtype in frame.dtypes]]:
+                texts = [json.dumps(value) if isinstance(value, list | dict) else value for value in frame[name]]
+                frame[name] = pd.Series(texts, index=frame.index).astype("string")
+            frame.to_parquet(folder / f"{table}.parquet")
 
     return run
 
