@@ -47,11 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StoreError as error:
         return _cannot_start(error)
     try:
+        service = Service.open(store, options.seed, is_strict=options.strict)
         sock = _listen(options.host, options.port)
-    except OSError as error:
+    except (StoreError, OSError) as error:
         store.close()
         return _cannot_start(error)
-    service = Service.open(store, options.seed, is_strict=options.strict)
     port = sock.getsockname()[1]
     hosts = frozenset(f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]"))
     postman = Postman(service, frozenset(options.allow_callback_host))

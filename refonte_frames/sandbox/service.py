@@ -14,6 +14,7 @@ from refonte_frames.sandbox import rules
 from refonte_frames.sandbox.clock import Clock, ClockState, stamp
 from refonte_frames.sandbox.exchange import Refusal, World
 from refonte_frames.sandbox.lifecycle import Task, content_digest
+from refonte_frames.sandbox.store import StoreError
 
 if TYPE_CHECKING:
     from refonte_frames.sandbox.store import Store
@@ -69,9 +70,17 @@ class Service:
 
     @classmethod
     def open(cls, store: Store, seed: int | None, *, is_strict: bool = False) -> Service:
-        """Go on where the store was left; a new store keeps the seed it is given (default 0)."""
+        """Go on where the store was left; a new store keeps the seed it is given (default 0).
+
+        Raises
+        ------
+        StoreError
+            If another seed is asked for than the store was made with: old and new answers would not fit together.
+        """
         kept = store.setting("seed")
-        chosen = int(kept) if kept is not None and seed is None else seed or 0
+        chosen = int(kept) if kept is not None else seed or 0
+        if seed not in (None, chosen):
+            raise StoreError(f"This database was made with seed {chosen}, not {seed}; use that seed or another --db.")
         state = store.setting("clock")
         clock_state = msgspec.json.decode(state, type=ClockState) if state else None
         secret = store.setting("token_secret") or secrets.token_hex(16)

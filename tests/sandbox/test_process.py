@@ -137,6 +137,17 @@ def test_the_seed_and_the_clock_live_in_the_file(tmp_path: Path) -> None:
         assert sandbox.clock.now() == moment
 
 
+def test_another_seed_than_the_files_is_refused(tmp_path: Path) -> None:
+    """Old and new answers would not fit together."""
+    db = tmp_path / "sandbox.db"
+    with Sandbox(seed=11, db=db):
+        pass
+    with pytest.raises(SandboxError, match="made with seed 11, not 7"):
+        Sandbox(db=db).start()
+    with Sandbox(seed=11, db=db) as sandbox:
+        assert sandbox.url
+
+
 def test_a_page_token_survives_a_restart(tmp_path: Path, world_of: Callable[..., Any]) -> None:
     """Its seal is kept with the data."""
     db = tmp_path / "sandbox.db"
