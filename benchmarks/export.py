@@ -167,7 +167,7 @@ def normalize(port: int, folder: Path) -> Callable[[], None]:
             if not token:
                 break
         answers = [doc for doc in docs if isinstance(doc["response"].get("annotations"), list)]
-        annotations = pd.json_normalize(answers, ["response", "annotations"], ["task_id", "project", "batch", "type"])
+        annotations = pd.json_normalize(answers, ["response", "annotations"], ["task_id", "project", "batch"])
         for table, frame in (("tasks", pd.json_normalize(docs)), ("annotations", annotations)):
             for name in frame.columns[[pd.api.types.is_object_dtype(dtype) for dtype in frame.dtypes]]:
                 texts = [json.dumps(value) if isinstance(value, list | dict) else value for value in frame[name]]
