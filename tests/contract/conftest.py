@@ -66,8 +66,10 @@ class Api:
 
     def pages(self, **query: Any) -> list[list[str]]:
         """Walk `GET /tasks` to its end: the task ids of each page."""
-        found, token = [], None
+        found: list[list[str]] = []
+        token = None
         while True:
+            assert len(found) < 200, "the pages do not end"
             page = self.ok("GET", "/tasks", params={**query, **({"next_token": token} if token else {})})
             found.append([task["task_id"] for task in page["docs"]])
             if not page["has_more"]:

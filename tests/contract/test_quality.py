@@ -120,6 +120,7 @@ def test_attempts_are_filtered_and_paged(call: Any, sandbox: Sandbox) -> None:
         query = {"quality_task_ids": made, "limit": 7, **({"next_token": token} if token else {})}
         page = call(200, "GET", "/quality/labelers", params=query)
         found += page["docs"]
+        assert len(found) <= page["total"], "the pages do not end"
         if not page["has_more"]:
             break
         token = page["next_token"]

@@ -50,6 +50,7 @@ class World:
         page = self.ok("GET", "/tasks")
         while True:
             found += page["docs"]
+            assert len(found) <= page["total"], "the pages do not end"
             if not page["has_more"]:
                 return found
             page = self.ok("GET", "/tasks", params={"next_token": page["next_token"]})

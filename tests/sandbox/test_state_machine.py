@@ -199,6 +199,7 @@ class Histories(RuleBasedStateMachine):
             page = self.call(200, "GET", "/tasks", params=query)
             assert page["total"] == len(self.model)
             served += page["docs"]
+            assert len(served) <= len(self.model), "the pages do not end"
             if not page["has_more"]:
                 break
             token = page["next_token"]
