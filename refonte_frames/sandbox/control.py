@@ -101,6 +101,18 @@ def fail_task(running: Running, asked: Asked) -> Answer:
     return Answer.of(failed.doc)
 
 
+def complete_batch(running: Running, asked: Asked) -> Answer:
+    """POST /_sandbox/batches/complete ``{"key": str, "batch": str}``: for Enterprise batches of test keys."""
+    service, body = running.service, read_object(asked)
+    world, name = _world(running, body), take(body, "batch", a_text)
+    batch = service.store.catalog.batch(world, name) if name is not None else None
+    if batch is None:
+        raise Refusal(404, f"There is no batch {name!r}.")
+    with service.store.transaction():
+        done = work.close_batch(service, batch)
+    return Answer.of(done.served())
+
+
 def _task(running: Running, asked: Asked) -> Task:
     task = running.service.store.tasks.find_anywhere(asked.names["name"])
     if task is None:
@@ -272,6 +284,7 @@ CONTROL_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/_sandbox/work", let_work),
     ("POST", "/_sandbox/tasks/{name}/complete", complete_task),
     ("POST", "/_sandbox/tasks/{name}/fail", fail_task),
+    ("POST", "/_sandbox/batches/complete", complete_batch),
     ("POST", "/_sandbox/reset", reset),
     ("POST", "/_sandbox/truth", truth),
     ("POST", "/_sandbox/accept_invitations", accept_invitations),

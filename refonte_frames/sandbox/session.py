@@ -249,6 +249,10 @@ class Sandbox:
         """
         return self.control("POST", f"/tasks/{quote(task_id, safe='')}/fail", {"error": error, "response": response})
 
+    def complete_batch(self, name: str, *, key: str = "test_demo") -> dict[str, Any]:
+        """Complete a batch whose tasks have ended: an Enterprise batch of a test key does not by itself."""
+        return self.control("POST", "/batches/complete", {"key": key, "batch": name})
+
     def fail_attachments(self, *patterns: str) -> None:
         """From now on, attachments that match cannot be downloaded: their tasks end in ``error``."""
         self.control("POST", "/switches", {"broken_attachments": list(patterns)})

@@ -232,6 +232,19 @@ def test_work_ends_batches(own: Sandbox, world_of: Callable[..., Any]) -> None:
     assert live.ok("GET", "/batches/staged/status") == {"status": "staging", "tasks_pending": 1}
 
 
+def test_an_enterprise_batch_of_a_test_key_is_completed_by_hand(sandbox: Sandbox, test_world: Any) -> None:
+    """Once it holds a task; afterwards it is closed."""
+    test_world.ok("POST", "/projects", json={"type": "categorization", "name": "p"})
+    test_world.ok("POST", "/batches", json={"project": "p", "name": "b"})
+    with pytest.raises(SandboxError, match="empty"):
+        sandbox.complete_batch("b", key=test_world.key)
+    test_world.task(batch="b")
+    assert test_world.ok("GET", "/batches/b")["status"] == "in_progress"
+    assert sandbox.complete_batch("b", key=test_world.key)["status"] == "completed"
+    sent = {"batch": "b", "attachment": "x", "attachment_type": "text", "categories": ["a"]}
+    assert test_world.call("POST", "/task/categorization", json=sent).status_code == 400
+
+
 def test_attachments_can_be_made_unreachable(own: Sandbox, world_of: Callable[..., Any]) -> None:
     """By pattern: such live tasks end in error when their time has come."""
     live = world_of(own, "live_demo")
