@@ -52,7 +52,9 @@ _FRESH_SECS: Final = 900
 #: Nothing was updated then yet: a service that finds something does not look at updated_after.
 _FAR_FUTURE: Final = 4_102_444_800 * _SECOND
 #: Tasks in memory over all threads before they are written: larger row groups compress better.
-_BUFFERED_TASKS: Final = 40_000
+_BUFFERED_TASKS: Final = 12_000
+#: Row groups of fewer tasks cost more to write and to read than the memory is worth.
+_SMALLEST_GROUP: Final = 1_000
 
 
 @documented
@@ -331,7 +333,7 @@ class _Exporter:
                 index = left[position]
                 source = replace(sources.of(run.plan.jobs[index]), stop=stop)
                 name = f"{run.plan.generation:06d}-{index:05d}"
-                groups = _BUFFERED_TASKS // workers
+                groups = max(_SMALLEST_GROUP, _BUFFERED_TASKS // workers)
                 with PartWriter(run.parts, self.order.tables, name, group_tasks=groups) as part:
                     done = _read_job(source, run.plan.jobs[index], index, part, shown)
                     if not stop.is_set():
