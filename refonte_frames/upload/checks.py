@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from refonte_frames.api import ATTACHMENT_TYPES, MAX_TAGS, PRIORITY_MAX, PRIORITY_MIN
-from refonte_frames.upload.cells import CellError
+from refonte_frames.cells import CellError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

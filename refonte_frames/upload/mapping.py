@@ -6,8 +6,8 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from refonte_frames.cells import ABSENT, CellError, json_value
 from refonte_frames.errors import ColumnError, InputError
-from refonte_frames.upload.cells import ABSENT, CellError, json_value
 from refonte_frames.upload.task_types import checked_type, is_parameter, takes_attachments
 
 if TYPE_CHECKING:

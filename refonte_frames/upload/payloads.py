@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pandas as pd
 
+from refonte_frames.cells import ABSENT, CellError, Column, json_column
 from refonte_frames.errors import InputError
-from refonte_frames.upload.cells import ABSENT, CellError, Column, json_column
 from refonte_frames.upload.checks import check_fields, tidy_field
 from refonte_frames.upload.identity import Canon, auto_unique_id, body_hash, is_auto_id
 from refonte_frames.upload.task_types import checked_type, missing_parameters

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from refonte_frames.api import IDEMPOTENCY_LIFE_SECS
+from refonte_frames.cells import CellError
 from refonte_frames.errors import InputError
-from refonte_frames.upload.cells import CellError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from refonte_frames.upload.journal import Entry
+    from refonte_frames.journal import Entry
     from refonte_frames.upload.mapping import Duplicates
     from refonte_frames.upload.payloads import Payload
 

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Final
 
 from refonte_frames.errors import NotEnabled, RefonteError
 from refonte_frames.interrupts import noted_interrupts
+from refonte_frames.journal import Entry, State
 from refonte_frames.upload.identity import idempotency_key
-from refonte_frames.upload.journal import Entry, State
 from refonte_frames.upload.settle import Job, Settled, Settler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from refonte_frames.client import Client
+    from refonte_frames.journal import Journal
     from refonte_frames.progress import Bar
-    from refonte_frames.upload.journal import Journal
     from refonte_frames.upload.plan import Decision, Task
 
 __all__ = ["Run", "Work"]

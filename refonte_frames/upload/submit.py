@@ -16,8 +16,9 @@ from refonte_frames import progress as bars
 from refonte_frames.client import Client, resolve_client
 from refonte_frames.errors import InputError, JournalError, NotFound, RefonteError, RowErrors, SubmitInterrupted
 from refonte_frames.frames import as_pandas
+from refonte_frames.journal import Journal
 from refonte_frames.transport.calls import Call
-from refonte_frames.upload.journal import Journal
+from refonte_frames.upload.identity import RECIPE_VERSION
 from refonte_frames.upload.mapping import Duplicates, MappingRequest, RowMapping, resolve_mapping
 from refonte_frames.upload.payloads import PayloadBuilder
 from refonte_frames.upload.plan import SENDING_ACTIONS, Decision, Task, decide, tell_apart
@@ -375,7 +376,12 @@ def _journal_path(job: _Job, journal: str | os.PathLike[str] | None) -> Path:
 
 
 def _open_journal(job: _Job, journal: str | os.PathLike[str] | None) -> Journal:
-    return Journal(_journal_path(job, journal), host=job.client.host, key_fingerprint=job.client.key_fingerprint)
+    return Journal(
+        _journal_path(job, journal),
+        host=job.client.host,
+        key_fingerprint=job.client.key_fingerprint,
+        recipe=RECIPE_VERSION,
+    )
 
 
 def _check_journal_is_of_this_service(client: Client, book: Journal) -> None:

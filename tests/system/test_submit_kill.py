@@ -15,8 +15,8 @@ import msgspec
 import pytest
 from service import tasks_of
 
+from refonte_frames.journal import Journal
 from refonte_frames.transport.calls import Call
-from refonte_frames.upload.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,7 +1,8 @@
-"""The journal of a submission: what was intended and what came of it, kept through any crash. SQLite lives here.
+"""The journal of a run: what was intended and what came of it, kept through any crash. SQLite lives here.
 
-Format, version 1: `meta(key, value)` holds `run_id`, `host`, `key_fingerprint` and `recipe`; `rows` has one line a
-task, found by `row_key`, its unique_id (or the hash of its body and an occurrence number where it has none). An
+Format, version 1: `meta(key, value)` holds `run_id`, `host`, `key_fingerprint`, `recipe` and `purpose` (`submit` where
+it is missing; `audit` and `resend_callbacks` are the others); `rows` has one line a task, found by `row_key`: when it
+was submitted, its unique_id (or the hash of its body and an occurrence number where it has none), else its task_id. An
 intent (`sending`) is committed before the request goes out, the outcome after. No key and no payload is in it.
 """
 
@@ -17,14 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Self
 
 from refonte_frames.errors import JournalError
-from refonte_frames.upload.identity import RECIPE_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 __all__ = ["Entry", "Journal", "State"]
 
-State = Literal["sending", "created", "existing", "failed", "unknown"]
+State = Literal["sending", "created", "existing", "failed", "unknown", "changed"]
 
 _VERSION: Final = 1
 #: "RfJ1": tells our file from any other SQLite database.
@@ -52,8 +52,8 @@ class Entry:
     ----------
     row_key : str
         Finds the row again in a later run.
-    state : {"sending", "created", "existing", "failed", "unknown"}
-        `sending`: the request may have gone out, no outcome is known.
+    state : {"sending", "created", "existing", "failed", "unknown", "changed"}
+        `sending`: the request may have gone out, no outcome is known. `changed`: an existing task was.
     generation : int
         Counts the idempotency keys that were used up.
     sent_hash : bytes
@@ -93,14 +93,26 @@ class Journal:
         Made with mode 0600, in a folder of mode 0700, if it is not there.
     host, key_fingerprint : str
         Whose journal it is; another account's is refused.
+    purpose : str
+        The function that writes it; another function's journal is refused.
+    recipe : int
+        Version of the recipe that row keys are made by.
 
     Raises
     ------
     JournalError
-        It is no journal, of a newer version, or of another account or host.
+        It is no journal, of a newer version, of another account or host, or of another function.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, host: str, key_fingerprint: str) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        host: str,
+        key_fingerprint: str,
+        purpose: str = "submit",
+        recipe: int = 1,
+    ) -> None:
         self.path = Path(path)
         self._make_file()
         try:
@@ -108,7 +120,9 @@ class Journal:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             with self._transaction():
-                self._prepare(host, key_fingerprint)
+                self._prepare(
+                    {"host": host, "key_fingerprint": key_fingerprint, "purpose": purpose, "recipe": str(recipe)}
+                )
         except sqlite3.Error as error:
             raise self._error("cannot be opened", error) from None
         self.run_id = self._meta()["run_id"]
@@ -193,12 +207,12 @@ class Journal:
             raise
         self._db.execute("COMMIT")
 
-    def _prepare(self, host: str, key_fingerprint: str) -> None:
+    def _prepare(self, wanted: Mapping[str, str]) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         application = self._db.execute("PRAGMA application_id").fetchone()[0]
         tables = {line[0] for line in self._db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
         if not tables and version == 0:
-            self._create(host, key_fingerprint)
+            self._create(wanted)
             return
         if application != _APPLICATION_ID:
             raise JournalError(f"{self.path} is a database, but no journal of ours. Name another file: journal=…")
@@ -207,24 +221,26 @@ class Journal:
                 f"The journal {self.path} was written by a newer refonte-frames (format {version}, this one reads "
                 f"{_VERSION}). Upgrade, and nothing of it is lost."
             )
-        meta = self._meta()
-        if (meta["host"], meta["key_fingerprint"]) != (host, key_fingerprint):
-            whose = f"the service at {meta['host']}" if meta["host"] != host else "another key of this service"
+        self._check_owner({"purpose": "submit", **self._meta()}, wanted)
+
+    def _check_owner(self, meta: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+        if any(meta[name] != wanted[name] for name in ("host", "key_fingerprint")):
+            is_elsewhere = meta["host"] != wanted["host"]
+            whose = f"the service at {meta['host']}" if is_elsewhere else "another key of this service"
             raise JournalError(
                 f"The journal {self.path} belongs to {whose}: continuing it here would mix two accounts up. "
                 "Use the key and base URL it began with, or another file: journal=…"
             )
+        if meta["purpose"] != wanted["purpose"]:
+            raise JournalError(
+                f"The journal {self.path} is one of rf.{meta['purpose']}, not of rf.{wanted['purpose']}. "
+                "Name another file: journal=…"
+            )
 
-    def _create(self, host: str, key_fingerprint: str) -> None:
+    def _create(self, wanted: Mapping[str, str]) -> None:
         for statement in _SCHEMA.split(";"):
             self._db.execute(statement)
-        meta: Mapping[str, str] = {
-            "run_id": uuid.uuid4().hex,
-            "host": host,
-            "key_fingerprint": key_fingerprint,
-            "recipe": str(RECIPE_VERSION),
-            "created_at": str(time.time()),
-        }
+        meta = {**wanted, "run_id": uuid.uuid4().hex, "created_at": str(time.time())}
         self._db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
         self._db.execute(f"PRAGMA application_id={_APPLICATION_ID}")
         self._db.execute(f"PRAGMA user_version={_VERSION}")

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refonte_frames.upload.cells import ABSENT, CellError, json_column, json_value
+from refonte_frames.cells import ABSENT, CellError, json_column, json_value
 
 
 class Color(enum.Enum):
