@@ -19,8 +19,6 @@ from typing import Final
 
 import pyarrow as pa
 
-from refonte_frames.errors import InputError
-
 __all__ = [
     "ANNOTATIONS",
     "ATTEMPTS",
@@ -33,7 +31,6 @@ __all__ = [
     "TASKS",
     "VERSION_KEY",
     "describe",
-    "fingerprint",
 ]
 
 #: Grows with every change of a column's name, type or meaning.
@@ -283,7 +280,7 @@ def describe(table: str) -> str:
 
     Raises
     ------
-    InputError
+    KeyError
         For a table that does not exist.
 
     Examples
@@ -293,10 +290,8 @@ def describe(table: str) -> str:
 
     >>> rf.schemas.describe("labels")
     Traceback (most recent call last):
-    refonte_frames.errors.InputError: There is no table 'labels'. There are tasks, audits, ...
+    KeyError: 'labels'
     """
-    if table not in SCHEMAS:
-        raise InputError(f"There is no table {table!r}. There are {', '.join(SCHEMAS)}.")
     return "\n".join(f"{field.name} ({field.type}): {field.metadata[b'doc'].decode()}" for field in SCHEMAS[table])
 
 
