@@ -10,6 +10,7 @@ import decimal
 import enum
 import math
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
@@ -20,7 +21,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["ABSENT", "CellError", "Column", "json_column", "json_value"]
+__all__ = ["ABSENT", "CellError", "Column", "holds_broken_integers", "json_column", "json_value"]
 
 
 class _Absent(enum.Enum):
@@ -66,13 +67,41 @@ class Column:
     holds_broken_integers: bool = False
 
 
-def json_column(series: pd.Series[Any]) -> Column:
+def holds_broken_integers(series: pd.Series[Any]) -> bool:
+    """Tell whether this is a column of integers that pandas turned into floats because of a null.
+
+    It is asked of a whole column: a part of it may have no null in it, and must be converted all the same.
+
+    Examples
+    --------
+    >>> holds_broken_integers(pd.Series([5, None, 7])), holds_broken_integers(pd.Series([5.5, None]))
+    (True, False)
+    """
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        codes = series.cat.codes.to_numpy()
+        categories = series.cat.categories.to_series()
+        return bool((codes < 0).any()) and holds_broken_integers(
+            pd.concat([categories, pd.Series([None], dtype=float)])
+        )
+    if not isinstance(series.dtype, np.dtype) or series.dtype.kind != "f":
+        return False
+    array = series.to_numpy()
+    is_null = np.isnan(array)
+    finite = array[~is_null]
+    # Beyond 2**53 the digits were lost when the column became floats.
+    is_whole = finite.size and (np.abs(finite) <= 2**53).all() and (finite == np.floor(finite)).all()
+    return bool(is_null.any() and is_whole)
+
+
+def json_column(series: pd.Series[Any], *, is_broken_integers: bool | None = None) -> Column:
     """Convert a column, by its dtype where that decides for all cells, else cell by cell.
 
     Parameters
     ----------
     series : pandas.Series
         Of any dtype: numpy, nullable, Arrow-backed, categorical or object.
+    is_broken_integers : bool, optional
+        What `holds_broken_integers` says of the column that `series` is a part of. Default: it is the whole.
 
     Returns
     -------
@@ -86,39 +115,65 @@ def json_column(series: pd.Series[Any]) -> Column:
     >>> json_column(pd.Series([5, None, 7])).values
     [5, ABSENT, 7]
     """
+    if is_broken_integers is None:
+        is_broken_integers = holds_broken_integers(series)
     dtype = series.dtype
     if isinstance(dtype, pd.CategoricalDtype):
-        return _categorical(series)
+        return _categorical(series, is_broken_integers=is_broken_integers)
     if isinstance(dtype, np.dtype):
         if dtype.kind in "biu":
             return Column(series.tolist())
         if dtype.kind == "f":
-            return _floats(series.to_numpy())
-    if isinstance(dtype, pd.DatetimeTZDtype) or dtype.kind == "M":
+            return _floats(series.to_numpy(), is_broken_integers=is_broken_integers)
+    if isinstance(dtype, pd.DatetimeTZDtype) or (isinstance(dtype, np.dtype) and dtype.kind == "M"):
         return _each(list(series), _stamp)
-    return _each(_objects(series), json_value)
+    if isinstance(dtype, pd.ArrowDtype):
+        return _each(_arrow_cells(series), json_value)
+    return _each(list(series), json_value)
 
 
-def _objects(series: pd.Series[Any]) -> list[Any]:
-    if isinstance(series.dtype, pd.ArrowDtype):
-        # pyarrow's own Python values: pandas would turn nested nulls into NaN.
-        return list(series.array.__arrow_array__().to_pylist())
-    return list(series)
+def _arrow_cells(series: pd.Series[Any]) -> list[Any]:
+    """Take pyarrow's own Python values: pandas would turn nested nulls into NaN."""
+    array: Any = series.array.__arrow_array__()
+    kind = str(array.type)
+    if kind.startswith("time64"):
+        # Python's time has no nanoseconds, text has.
+        return list(array.cast("string").to_pylist())
+    cells = list(array.to_pylist())
+    if "float" in kind or "halffloat" in kind or "map<" in kind:
+        return [_arrow_value(cell, array.type) for cell in cells]
+    return cells
 
 
-def _categorical(series: pd.Series[Any]) -> Column:
+def _arrow_value(value: Any, kind: Any) -> Any:
+    """Write short floats by their shortest text, and maps as objects, however deep they lie."""
+    if value is None:
+        return None
+    text = str(kind)
+    if text in ("float", "halffloat"):
+        return float(str((np.float32 if text == "float" else np.float16)(value)))
+    if text.startswith("map<"):
+        return {key: _arrow_value(item, kind.item_type) for key, item in value}
+    if text.startswith("struct<"):
+        return {name: _arrow_value(item, kind.field(name).type) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_arrow_value(item, kind.value_type) for item in value]
+    return value
+
+
+def _categorical(series: pd.Series[Any], *, is_broken_integers: bool) -> Column:
     """Convert each category once, then look the cells up."""
-    categories = json_column(pd.Series(series.cat.categories))
+    whole = pd.Series(series.cat.categories)
+    categories = json_column(whole, is_broken_integers=is_broken_integers and whole.dtype.kind == "f")
     codes = series.cat.codes.tolist()
     values = [ABSENT if code < 0 else categories.values[code] for code in codes]
     errors = {at: categories.errors[code] for at, code in enumerate(codes) if code in categories.errors}
-    return Column(values, errors)
+    return Column(values, errors, holds_broken_integers=is_broken_integers)
 
 
-def _floats(array: np.ndarray[Any, Any]) -> Column:
+def _floats(array: np.ndarray[Any, Any], *, is_broken_integers: bool) -> Column:
     is_null = np.isnan(array)
-    finite = array[~is_null]
-    if is_null.any() and finite.size and np.isfinite(finite).all() and (finite == np.floor(finite)).all():
+    if is_broken_integers:
         values = [ABSENT if null else int(value) for value, null in zip(array.tolist(), is_null.tolist(), strict=True)]
         return Column(values, holds_broken_integers=True)
     if array.dtype != np.float64:
@@ -159,6 +214,8 @@ def json_value(value: Any, depth: int = 0) -> Any:
     kind = type(value)
     if kind is str:
         return _text(value)
+    if value is np.ma.masked:
+        return None
     if value is None or kind is bool:
         return value
     if kind is int:
@@ -181,7 +238,8 @@ def _text(value: str) -> str:
             value.encode()
         except UnicodeEncodeError:
             raise CellError("broken_text", "it holds half a surrogate pair, which is no Unicode text") from None
-    return str(value)
+    # Not str(value): an Enum or another subclass of str may say something else of itself.
+    return str.__str__(value)
 
 
 def _integer(value: int) -> int:
@@ -218,14 +276,16 @@ def _time_span(value: Any, _: int) -> None:
     raise CellError("not_json", "a time span has no form in JSON; use .dt.total_seconds()")
 
 
-def _object(value: dict[Any, Any], depth: int) -> dict[str, Any]:
+def _object(value: Mapping[Any, Any], depth: int) -> dict[str, Any]:
     for key in value:
         if not isinstance(key, str):
             raise CellError("key_not_text", f"the key {key!r} of an object is no text")
-    return {_text(str(key)): json_value(item, depth + 1) for key, item in value.items()}
+    return {_text(key): json_value(item, depth + 1) for key, item in value.items()}
 
 
-def _array(value: Any, depth: int) -> list[Any]:
+def _array(value: Any, depth: int) -> Any:
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        return json_value(value.item(), depth + 1)
     return [json_value(item, depth + 1) for item in value]
 
 
@@ -250,7 +310,7 @@ _CONVERTERS: Final[tuple[tuple[Any, Callable[[Any, int], Any]], ...]] = (
     ((dt.date, dt.time), lambda value, _: value.isoformat()),
     (decimal.Decimal, lambda value, _: None if value.is_nan() else _decimal(value)),
     ((uuid.UUID, PurePath), lambda value, _: str(value)),
-    (dict, _object),
+    (Mapping, _object),
     ((list, tuple, np.ndarray), _array),
 )
 

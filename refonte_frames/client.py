@@ -21,7 +21,7 @@ from refonte_frames.api import DEFAULT_BASE_URL
 from refonte_frames.errors import ConfigError, NoReplyError
 from refonte_frames.transport import retries
 from refonte_frames.transport.calls import Reply
-from refonte_frames.transport.pacing import Gate
+from refonte_frames.transport.pacing import Gate, Stopped
 from refonte_frames.transport.redact import Secret
 from refonte_frames.transport.replies import refusal
 
@@ -106,7 +106,7 @@ class Client:
         """16 hex digits that stand for the key on this host in journals; the key cannot be found from them."""
         return self._key.fingerprint(self.host)
 
-    def send(self, call: Call, *, max_tries: int = retries.MAX_TRIES) -> Reply:
+    def send(self, call: Call, *, max_tries: int = retries.MAX_TRIES, stop: threading.Event | None = None) -> Reply:
         """Send a call, again where that can help and do no harm, and return the reply with status 200.
 
         Parameters
@@ -115,6 +115,9 @@ class Client:
             What to ask.
         max_tries : int
             Sendings that may fail before the last error is raised; 429 is waited out and not counted.
+        stop : threading.Event, optional
+            When it is set nothing is sent any more: `Stopped` is raised where the service certainly did nothing,
+            else the error of the last try that may have been carried out.
 
         Raises
         ------
@@ -126,11 +129,18 @@ class Client:
             The answer was too large, wrongly encoded, or a redirect.
         """
         tries = throttles = 0
+        unclear: Reply | NoReplyError | None = None
         while True:
-            answer = self.send_once(call)
+            try:
+                answer = self.send_once(call, stop=stop)
+            except Stopped:
+                if unclear is None:
+                    raise
+                raise error_of(call, unclear) from None
             if isinstance(answer, Reply) and answer.status == 200:
                 return answer
             outcome = outcome_of(answer)
+            unclear = answer if outcome.was_sent and outcome.status != 429 else unclear
             throttles += outcome.status == 429
             tries += outcome.status != 429
             verdict = retries.decide(
@@ -144,7 +154,7 @@ class Client:
             )
             if isinstance(verdict, retries.GiveUp):
                 raise error_of(call, answer)
-            self.before_next_try(call, outcome, verdict)
+            self.before_next_try(call, outcome, verdict, stop=stop)
 
     def send_once(self, call: Call, *, stop: threading.Event | None = None) -> Reply | NoReplyError:
         """Send a call once, in its turn, and return whatever came of it: a reply of any status, or why there is none.

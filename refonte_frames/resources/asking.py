@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import msgspec
+
+from refonte_frames.cells import CellError, json_value
 from refonte_frames.errors import ApiError, InputError
 from refonte_frames.transport.calls import Call, path_of
 from refonte_frames.transport.replies import decode_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from refonte_frames.client import Client
 
 __all__ = ["as_sent", "ask", "checked_callback", "checked_name", "post", "with_remedy"]
@@ -36,7 +39,7 @@ def post(*segments: str, body: Mapping[str, Any] | None = None, is_repeatable: b
     InputError
         If JSON cannot hold the body.
     """
-    return Call("POST", path_of(*segments), body=None if body is None else _json(body), is_repeatable=is_repeatable)
+    return Call("POST", path_of(*segments), body=None if body is None else _encoded(body), is_repeatable=is_repeatable)
 
 
 def checked_name(name: Any, kind: str) -> str:
@@ -71,22 +74,18 @@ def with_remedy(error: E, sentence: str) -> E:
 
 
 def as_sent(value: Any) -> Any:
-    """Bring a value into the form in which the service gives it back: tuples become lists, and so on."""
-    return json.loads(_json(value))
+    """Bring a value into the form in which the service gives it back: tuples become lists, and so on.
 
-
-def _json(value: Any) -> bytes:
+    Raises
+    ------
+    InputError
+        If JSON cannot hold it.
+    """
     try:
-        text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=_plain)
-        return text.encode()
-    except (TypeError, ValueError, RecursionError) as error:
+        return json_value(value)
+    except CellError as error:
         raise InputError(f"This cannot be sent as JSON: {error}. Nothing was sent. The value: {value!r}.") from None
 
 
-def _plain(value: Any) -> Any:
-    """Turn what JSON does not know into what it does: numpy scalars, as cells of a frame are, and mappings."""
-    if isinstance(value, Mapping):
-        return dict(value)
-    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
-        return value.item()
-    raise TypeError(f"a {type(value).__name__} has no form in JSON")
+def _encoded(value: Any) -> bytes:
+    return msgspec.json.encode(as_sent(value))
