@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 
 import base64
+import json
 
 import pytest
 import requests
@@ -103,6 +104,15 @@ def test_a_body_that_is_no_strict_json_object_is_400(api: Any, text: bytes) -> N
     """NaN, lone surrogates, marks, depth and trailing text are refused, and the next request works."""
     api.refused(400, "POST", "/task/categorization", data=text, headers={"Content-Type": "application/json"})
     api.task()
+
+
+@pytest.mark.parametrize(("depth", "status"), [(90, 200), (101, 400), (990, 400), (100_000, 400)])
+def test_deep_nesting_is_refused(api: Any, body: Callable[..., dict[str, Any]], depth: int, status: int) -> None:
+    """At about a hundred levels, long before anything of the server's could overflow."""
+    text = json.dumps(body(metadata={"a": "DEEP"})).replace('"DEEP"', "[" * depth + "]" * depth)
+    reply = api.call("POST", "/task/categorization", data=text, headers={"Content-Type": "application/json"})
+    assert reply.status_code == status
+    assert (status == 200) or "levels deep" in reply.json()["error"]
 
 
 def test_another_content_type_is_415(api: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from refonte_frames.sandbox.draws import Draws
@@ -75,7 +75,7 @@ def requests_of(draw: Any) -> tuple[str, dict[str, Any]]:
     return kind, {name: draw(LIKELY.get(name, JSON)) for name in [*needed, *extra] if name in FORMS}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(requests_of(), st.floats(0, 1))
 def test_every_accepted_task_can_be_answered(request: tuple[str, dict[str, Any]], correct: float) -> None:
     """No parameters that pass the service's checks make the labelers stumble; the answer is strict JSON."""
