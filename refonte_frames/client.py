@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import platformdirs
 
 from refonte_frames.api import DEFAULT_BASE_URL
-from refonte_frames.errors import ConfigError, NoReplyError
+from refonte_frames.errors import ConfigError, NoReplyError, ReplyError
 from refonte_frames.transport import retries
 from refonte_frames.transport.calls import Reply
 from refonte_frames.transport.pacing import Gate, Stopped
@@ -35,13 +35,14 @@ __all__ = ["Client", "error_of", "outcome_of", "resolve_client"]
 KEY_VARIABLE: Final = "REFONTE_API_KEY"
 URL_VARIABLE: Final = "REFONTE_BASE_URL"
 STATE_VARIABLE: Final = "REFONTE_STATE_DIR"
+_LONGEST_TIMEOUT_SECS: Final = 3600
 _log = logging.getLogger("refonte_frames")
 
 
 class Client:
     """A connection to the labeling service.
 
-    Making one sends nothing. It is safe to use from many threads, and is not inherited by child processes.
+    Making one sends nothing. It is safe to use from many threads; a forked process gets connections of its own.
 
     Parameters
     ----------
@@ -89,17 +90,28 @@ class Client:
             raise key
         self._key = key
         self.base_url, self.host, self._is_loopback = _checked_url(base_url or os.environ.get(URL_VARIABLE))
-        if not timeout_secs > 0:
-            raise ConfigError(f"timeout_secs must be above 0, not {timeout_secs!r}.")
-        if max_workers < 1:
-            raise ConfigError(f"max_workers must be at least 1, not {max_workers!r}.")
+        if not isinstance(timeout_secs, int | float) or not 0 < timeout_secs <= _LONGEST_TIMEOUT_SECS:
+            raise ConfigError(
+                f"timeout_secs is a number above 0 and at most {_LONGEST_TIMEOUT_SECS}, not {timeout_secs!r}."
+            )
+        if not isinstance(max_workers, int) or max_workers < 1:
+            raise ConfigError(f"max_workers is an integer of at least 1, not {max_workers!r}.")
         self.timeout_secs = float(timeout_secs)
         self.max_workers = int(max_workers)
         self.state_dir = Path(state_dir or os.environ.get(STATE_VARIABLE) or _default_state_dir())
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
         self._gate = Gate(self.max_workers)
         self._lock = threading.Lock()
         self._transport: Transport | None = None
         self._counts: Counter[str] = Counter()
+
+    def _renew_after_fork(self) -> None:
+        """Begin anew in a forked process: two that read from one connection read each other's answers."""
+        if self._pid != os.getpid():
+            self._begin()
 
     @property
     def key_fingerprint(self) -> str:
@@ -153,7 +165,8 @@ class Client:
                 was_there=self.was_answered,
             )
             if isinstance(verdict, retries.GiveUp):
-                raise error_of(call, answer)
+                # A last try that never left says nothing about one before it that may have been carried out.
+                raise error_of(call, answer if outcome.was_sent else unclear or answer)
             self.before_next_try(call, outcome, verdict, stop=stop)
 
     def send_once(self, call: Call, *, stop: threading.Event | None = None) -> Reply | NoReplyError:
@@ -166,18 +179,23 @@ class Client:
         stop : threading.Event, optional
             When it is set while the call still waits for its turn, `Stopped` is raised and nothing is sent.
         """
+        self._renew_after_fork()
         with self._gate.passage(stop):
             try:
                 reply = self._open().send(call)
             except NoReplyError as error:
                 self._count("no_reply")
                 return error
+            except ReplyError:
+                self._count("unreadable")
+                raise
         self._count(str(reply.status))
         if reply.status == 200:
             self._gate.note_success()
-            return reply
-        # Some services repeat in their refusals what they were sent.
-        return replace(reply, body=self._key.erase_from(reply.body.decode("utf-8", "replace")).encode())
+        if self._key.is_in(reply.body):
+            # Some services, and pages of proxies, repeat what they were sent.
+            return replace(reply, body=self._key.erase_from(reply.body.decode("utf-8", "replace")).encode())
+        return reply
 
     def before_next_try(
         self, call: Call, outcome: retries.Outcome, verdict: retries.Wait, *, stop: threading.Event | None = None
@@ -268,8 +286,10 @@ def resolve_client(client: Client | None = None) -> Client:
     ConfigError
         If ``REFONTE_API_KEY`` is not set or a setting is unusable.
     """
-    if client is not None:
+    if isinstance(client, Client):
         return client
+    if client is not None:
+        raise ConfigError(f"client is an rf.Client, not a {type(client).__name__}.")
     # The key itself is no part of what is kept: only that it is the same.
     settings = (*(os.environ.get(name, "") for name in (URL_VARIABLE, STATE_VARIABLE)), _environment_key(), os.getpid())
     with _clients_lock:

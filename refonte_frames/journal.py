@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Entry", "Journal", "State"]
 
-State = Literal["sending", "created", "existing", "failed", "unknown", "changed"]
+State = Literal["sending", "unsent", "created", "existing", "failed", "unknown", "changed"]
 
 _VERSION: Final = 1
 #: "RfJ1": tells our file from any other SQLite database.
@@ -52,8 +52,9 @@ class Entry:
     ----------
     row_key : str
         Finds the row again in a later run.
-    state : {"sending", "created", "existing", "failed", "unknown", "changed"}
-        `sending`: the request may have gone out, no outcome is known. `changed`: an existing task was.
+    state : {"sending", "unsent", "created", "existing", "failed", "unknown", "changed"}
+        `sending`: the request may have gone out, no outcome is known. `unsent`: the run stopped in good order before
+        it went out. `changed`: an existing task was.
     generation : int
         Counts the idempotency keys that were used up.
     sent_hash : bytes
@@ -97,6 +98,8 @@ class Journal:
         The function that writes it; another function's journal is refused.
     recipe : int
         Version of the recipe that row keys are made by.
+    is_read_only : bool
+        Only look: nothing is made, and nothing is written, not even a lock.
 
     Raises
     ------
@@ -112,20 +115,17 @@ class Journal:
         key_fingerprint: str,
         purpose: str = "submit",
         recipe: int = 1,
+        is_read_only: bool = False,
     ) -> None:
-        self.path = Path(path)
-        self._make_file()
-        try:
-            self._db = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            with self._transaction():
-                self._prepare(
-                    {"host": host, "key_fingerprint": key_fingerprint, "purpose": purpose, "recipe": str(recipe)}
-                )
-        except sqlite3.Error as error:
-            raise self._error("cannot be opened", error) from None
-        self.run_id = self._meta()["run_id"]
+        self.path = Path(path).expanduser()
+        wanted = {"host": host, "key_fingerprint": key_fingerprint, "purpose": purpose, "recipe": str(recipe)}
+        with self._guarded("cannot be opened"):
+            if is_read_only:
+                self._db = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+                self._prepare(wanted, may_create=False)
+            else:
+                self._open(wanted)
+            self.run_id = self._meta()["run_id"]
 
     def __enter__(self) -> Self:
         return self
@@ -140,11 +140,12 @@ class Journal:
     def known(self, row_keys: Sequence[str]) -> dict[str, Entry]:
         """Look rows up; those without an entry are left out."""
         found: dict[str, Entry] = {}
-        for start in range(0, len(row_keys), _KEYS_A_QUERY):
-            some = row_keys[start : start + _KEYS_A_QUERY]
-            marks = ",".join("?" * len(some))
-            query = f"SELECT {_COLUMNS} FROM rows WHERE row_key IN ({marks})"  # noqa: S608 - constants and question marks
-            found |= {entry.row_key: entry for entry in map(_entry, self._db.execute(query, some))}
+        with self._guarded("cannot be read"):
+            for start in range(0, len(row_keys), _KEYS_A_QUERY):
+                some = row_keys[start : start + _KEYS_A_QUERY]
+                marks = ",".join("?" * len(some))
+                query = f"SELECT {_COLUMNS} FROM rows WHERE row_key IN ({marks})"  # noqa: S608 - question marks
+                found |= {entry.row_key: entry for entry in map(_entry, self._db.execute(query, some))}
         return found
 
     def write(self, entries: Iterable[Entry]) -> None:
@@ -173,28 +174,49 @@ class Journal:
         ]
         if not lines:
             return
-        try:
-            with self._transaction():
-                self._db.executemany(_INSERT, lines)
-        except sqlite3.Error as error:
-            raise self._error("cannot be written", error) from None
+        with self._guarded("cannot be written"), self._transaction():
+            self._db.executemany(_INSERT, lines)
 
     def counts(self) -> dict[str, int]:
         """Count the entries by state."""
-        return dict(self._db.execute("SELECT state, count(*) FROM rows GROUP BY state"))
+        with self._guarded("cannot be read"):
+            return dict(self._db.execute("SELECT state, count(*) FROM rows GROUP BY state"))
 
     def some_task_id(self) -> str | None:
         """Return the id of a task that this journal saw created, to ask the service whether it knows it."""
         query = "SELECT task_id FROM rows WHERE state IN ('created', 'existing') AND task_id IS NOT NULL LIMIT 1"
-        line = self._db.execute(query).fetchone()
+        with self._guarded("cannot be read"):
+            line = self._db.execute(query).fetchone()
         return str(line[0]) if line else None
+
+    def _open(self, wanted: Mapping[str, str]) -> None:
+        self._make_file()
+        self._db = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        with self._transaction():
+            self._prepare(wanted, may_create=True)
 
     def _make_file(self) -> None:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
         except OSError as error:
-            raise JournalError(f"The journal {self.path} cannot be made: {error.strerror}. Pass journal=…") from None
+            raise JournalError(
+                f"The journal {self.path} cannot be made: {error.strerror}. Name a place where it can: journal=…"
+            ) from None
+
+    @contextmanager
+    def _guarded(self, what: str) -> Iterator[None]:
+        """Turn what SQLite says into a sentence about this file."""
+        try:
+            yield
+        except (sqlite3.Error, KeyError) as error:
+            reason = f"{error} is missing in it" if isinstance(error, KeyError) else str(error)
+            raise JournalError(
+                f"The journal {self.path} {what}: {reason}. Rows already sent are safe: run the same call again "
+                "once there is room and the file is whole, and each row ends exactly once."
+            ) from None
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -207,11 +229,11 @@ class Journal:
             raise
         self._db.execute("COMMIT")
 
-    def _prepare(self, wanted: Mapping[str, str]) -> None:
+    def _prepare(self, wanted: Mapping[str, str], *, may_create: bool) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         application = self._db.execute("PRAGMA application_id").fetchone()[0]
         tables = {line[0] for line in self._db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
-        if not tables and version == 0:
+        if may_create and not tables and version == 0:
             self._create(wanted)
             return
         if application != _APPLICATION_ID:
@@ -247,12 +269,6 @@ class Journal:
 
     def _meta(self) -> dict[str, str]:
         return dict(self._db.execute("SELECT key, value FROM meta"))
-
-    def _error(self, what: str, error: sqlite3.Error) -> JournalError:
-        return JournalError(
-            f"The journal {self.path} {what}: {error}. Rows already sent are safe: run the same call again "
-            "once there is room and the file is whole, and each row ends exactly once."
-        )
 
 
 def _entry(line: tuple[object, ...]) -> Entry:

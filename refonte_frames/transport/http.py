@@ -113,6 +113,10 @@ class _Adapter(requests.adapters.HTTPAdapter):
 class _Headers(dict[str, str]):
     """Headers that do not show what they hold when the locals of a frame are printed."""
 
+    def copy(self) -> _Headers:
+        # What is copied inside the libraries shall be as silent.
+        return _Headers(self)
+
     def __repr__(self) -> str:
         return f"<headers {', '.join(self)}>"
 
@@ -225,7 +229,9 @@ class Transport:
         return _Route(cast("Any", pool), urllib3.util.parse_url(self._base_url).path or "", headers)
 
     def _no_reply(self, call: Call, error: Exception) -> NoReplyError:
-        was_sent = not isinstance(error, NewConnectionError | ConnectTimeoutError | SSLError | ProxyError)
+        # A TLS error can come while reading too; only a certificate that was refused came before anything was sent.
+        was_refused = isinstance(error, SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error)
+        was_sent = not (was_refused or isinstance(error, NewConnectionError | ConnectTimeoutError | ProxyError))
         if isinstance(error, ReadTimeoutError | TimeoutError):
             reason = f"no complete answer within {self._timeout_secs:g} s"
         else:

@@ -23,6 +23,8 @@ _SAFE_PART: Final = 0.9
 #: The learned rate grows by this part a second while nothing is refused, so that a raised limit is found again.
 _GROWTH_PER_SEC: Final = 0.02
 _RATE_SPAN_SECS: Final = 5.0
+#: From fewer answers than these no rate is learned: one stray refusal at the start says nothing about it.
+_ENOUGH_TO_LEARN: Final = 20
 _SLOWEST_RATE: Final = 0.5
 #: A shrinkage counts for all requests that were under way when it happened.
 _QUIET_SECS: Final = 0.5
@@ -110,7 +112,9 @@ class Pace:
     def _learn_rate(self, now: float) -> None:
         while self._successes and self._successes[0] < now - _RATE_SPAN_SECS:
             self._successes.popleft()
-        span = max(1.0, now - self._successes[0]) if self._successes else 1.0
+        if len(self._successes) < _ENOUGH_TO_LEARN:
+            return
+        span = max(1.0, now - self._successes[0])
         measured = len(self._successes) / span
         self._rate = max(_SLOWEST_RATE, _SAFE_PART * measured)
         self._rate_at = self._next_at = max(now, self._resume_at)

@@ -57,6 +57,10 @@ class Secret:
             text = text.replace(form, self.hint)
         return text
 
+    def is_in(self, content: bytes) -> bool:
+        """Whether the key, in one of these forms, is in there."""
+        return any(form.encode() in content for form in (self._value, self.basic_auth.removeprefix("Basic ")))
+
     def __repr__(self) -> str:
         return f"Secret({self.hint})"
 

@@ -38,9 +38,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Do not ask again; `why` completes the sentence "gave up …"."""
-
-    why: str
+    """Do not ask again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,31 +82,28 @@ def decide(
     """
     if outcome.status == 429:
         if throttles >= _MAX_THROTTLES:
-            return GiveUp(f"after {throttles} requests to slow down")
+            return GiveUp()
         asked = outcome.retry_after_secs
         return Wait(_backoff(min(throttles, 6), jitter) if asked is None else asked + 0.1 * jitter, everyone=True)
-    if outcome.status is not None and outcome.status not in _PASSING:
-        return GiveUp("because asking again would not change the answer")
-    if outcome.was_sent and not may_be_repeated:
-        return GiveUp("because asking again might do it twice")
+    is_final = outcome.status is not None and outcome.status not in _PASSING
+    if is_final or (outcome.was_sent and not may_be_repeated):
+        return GiveUp()
     if not outcome.was_sent and max_tries > 1:
         max_tries = _TRIES_TO_RECONNECT if was_there else _TRIES_TO_CONNECT
     if tries >= max_tries:
-        return GiveUp(f"after {tries} tries")
+        return GiveUp()
     if outcome.status == 503 and outcome.retry_after_secs is not None:
         return Wait(outcome.retry_after_secs + 0.1 * jitter, everyone=True)
     return Wait(_backoff(tries, jitter))
 
 
-def retry_after_secs(headers: Mapping[str, str], *, now: datetime | None = None) -> float | None:
+def retry_after_secs(headers: Mapping[str, str]) -> float | None:
     """Read Retry-After: seconds, or an HTTP-date relative to the reply's own Date; None when it is no use.
 
     Parameters
     ----------
     headers : mapping
         Reply headers in lower case.
-    now : datetime, optional
-        Stands in for a missing Date header.
 
     Examples
     --------
@@ -123,7 +118,7 @@ def retry_after_secs(headers: Mapping[str, str], *, now: datetime | None = None)
     text = headers.get("retry-after", "").strip()
     secs = _number(text)
     if secs is None:
-        until, since = _http_date(text), _http_date(headers.get("date", "")) or now
+        until, since = _http_date(text), _http_date(headers.get("date", ""))
         secs = (until - since).total_seconds() if until and since else None
     if secs is None or secs < 0 or not math.isfinite(secs):
         return None
@@ -145,6 +140,6 @@ def _number(text: str) -> float | None:
 def _http_date(text: str) -> datetime | None:
     try:
         stamp = parsedate_to_datetime(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return stamp if stamp.tzinfo else None
