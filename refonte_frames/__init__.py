@@ -29,6 +29,17 @@ if TYPE_CHECKING:
     )
     from refonte_frames.export.report import ExportReport
     from refonte_frames.resources import batches, projects
+    from refonte_frames.resources.tasks import (
+        add_tags,
+        audit,
+        cancel,
+        clear_unique_ids,
+        remove_tags,
+        resend_callbacks,
+        set_metadata,
+        set_tags,
+        set_unique_ids,
+    )
     from refonte_frames.sandbox.session import Sandbox
     from refonte_frames.upload.convert import from_tasks, to_tasks
     from refonte_frames.upload.submit import plan, submit
@@ -39,6 +50,10 @@ _HOMES = {
     "Export": "export.opened",
     "ExportReport": "export.report",
     "Sandbox": "sandbox.session",
+    "add_tags": "resources.tasks",
+    "audit": "resources.tasks",
+    "cancel": "resources.tasks",
+    "clear_unique_ids": "resources.tasks",
     "export_tasks": "export.export",
     "from_tasks": "upload.convert",
     "get_task": "export.read",
@@ -49,9 +64,14 @@ _HOMES = {
     "read_audits": "export.read",
     "read_batches": "export.batches",
     "read_tasks": "export.read",
+    "remove_tags": "resources.tasks",
+    "resend_callbacks": "resources.tasks",
     "scan_annotations": "export.read",
     "scan_audits": "export.read",
     "scan_tasks": "export.read",
+    "set_metadata": "resources.tasks",
+    "set_tags": "resources.tasks",
+    "set_unique_ids": "resources.tasks",
     "submit": "upload.submit",
     "to_tasks": "upload.convert",
 }
@@ -90,7 +110,11 @@ __all__ = [
     "SubmitInterrupted",
     "TooManyRequests",
     "Unauthorized",
+    "add_tags",
+    "audit",
     "batches",
+    "cancel",
+    "clear_unique_ids",
     "errors",
     "export_tasks",
     "from_tasks",
@@ -102,10 +126,15 @@ __all__ = [
     "read_annotations",
     "read_audits",
     "read_tasks",
+    "remove_tags",
+    "resend_callbacks",
     "scan_annotations",
     "scan_audits",
     "scan_tasks",
     "schemas",
+    "set_metadata",
+    "set_tags",
+    "set_unique_ids",
     "submit",
     "to_tasks",
 ]
