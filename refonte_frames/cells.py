@@ -85,7 +85,7 @@ def holds_broken_integers(series: pd.Series[Any]) -> bool:
         )
     if not isinstance(series.dtype, np.dtype) or series.dtype.kind != "f":
         return False
-    array = series.to_numpy()
+    array = series.to_numpy().astype(np.float64)
     is_null = np.isnan(array)
     finite = array[~is_null]
     # Beyond 2**53 the digits were lost when the column became floats.

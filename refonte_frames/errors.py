@@ -79,6 +79,16 @@ class RefonteError(Exception):
         super().__init__(message)
         self.message = message
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors come back from worker processes and get copied; their constructors ask for more than a message.
+        return _remade, (type(self), self.args, self.__dict__)
+
+
+def _remade(kind: type[RefonteError], args: tuple[Any, ...], state: dict[str, Any]) -> RefonteError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
+
 
 class InputError(RefonteError, ValueError):
     """The call is at fault; nothing was sent."""

@@ -34,7 +34,12 @@ def as_pandas(frame: Any) -> pd.DataFrame:
     if hasattr(frame, "__arrow_c_stream__") and not isinstance(frame, pd.Series):
         import pyarrow as pa  # noqa: PLC0415 - a third of a second that frames of pandas need not pay
 
-        converted: pd.DataFrame = pa.table(frame).to_pandas(types_mapper=pd.ArrowDtype)
+        table = pa.table(frame)
+        # polars sends text as views, which pandas 2.2 cannot take rows from.
+        plain = pa.schema(
+            [field.with_type(pa.string()) if "view" in str(field.type) else field for field in table.schema]
+        )
+        converted: pd.DataFrame = table.cast(plain).to_pandas(types_mapper=pd.ArrowDtype)
         return converted
     if isinstance(frame, pd.Series):
         raise InputError(f"A Series is no frame; use series.to_frame({frame.name or 'attachment'!r}).")

@@ -1,4 +1,4 @@
-"""Ctrl-C while work is under way: noted first, so that what was begun can be settled. The one place that touches signals."""
+"""Ctrl-C while work is under way: noted first, so that what was begun can be settled. Signals are touched here only."""
 
 from __future__ import annotations
 

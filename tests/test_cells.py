@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refonte_frames.cells import ABSENT, CellError, json_column, json_value
+from refonte_frames.cells import ABSENT, CellError, holds_broken_integers, json_column, json_value
 
 
 class Color(enum.Enum):
@@ -31,6 +31,15 @@ class Grade(enum.IntEnum):
     """An enum that is an integer, too."""
 
     LOW = 1
+
+
+class Tone(str, enum.Enum):  # noqa: UP042 - users have them
+    """An enum that is text, too, and calls itself something else."""
+
+    LOUD = "loud"
+
+    def __str__(self) -> str:
+        return "Tone.LOUD"
 
 
 BERLIN = dt.timezone(dt.timedelta(hours=1))
@@ -79,6 +88,24 @@ RIGHT = [
         [[1, None], ABSENT],
     ),
     ("arrow struct", pd.Series(pd.array([{"k": 1}], dtype=pd.ArrowDtype(pa.struct([("k", pa.int64())])))), [{"k": 1}]),
+    ("arrow date", pd.Series(pa.array([dt.date(2026, 1, 2)]), dtype=pd.ArrowDtype(pa.date32())), ["2026-01-02"]),
+    ("arrow time", pd.Series(pd.array([1], dtype=pd.ArrowDtype(pa.time64("ns")))), ["00:00:00.000000001"]),
+    ("arrow float32", series([0.1, None], pd.ArrowDtype(pa.float32())), [0.1, ABSENT]),
+    (
+        "arrow float32 inside",
+        pd.Series(pd.array([[{"x": 0.1}]], dtype=pd.ArrowDtype(pa.list_(pa.struct([("x", pa.float32())]))))),
+        [[{"x": 0.1}]],
+    ),
+    (
+        "arrow map",
+        pd.Series(pd.array([[("k", 1)]], dtype=pd.ArrowDtype(pa.map_(pa.string(), pa.int64())))),
+        [{"k": 1}],
+    ),
+    ("categorical int with a hole", series([1, None], "category"), [1, ABSENT]),
+    ("whole floats beyond what floats hold exactly", series([1e18, None]), [1e18, ABSENT]),
+    ("array without dimensions", series(["x", np.array(5)], "object"), ["x", 5]),
+    ("masked cell", series(["x", np.ma.masked], "object"), ["x", ABSENT]),
+    ("text that is an Enum too, as a key", series([{Tone.LOUD: 1}]), [{"loud": 1}]),
     ("list", series([[1, "a"]]), [[1, "a"]]),
     ("tuple", series([(1, 2)]), [[1, 2]]),
     ("dict", series([{"k": 1}]), [{"k": 1}]),
@@ -139,6 +166,15 @@ def test_what_json_cannot_hold_is_that_rows_error(values: pd.Series[Any], code: 
     assert list(column.errors) == [1]
     assert column.errors[1].code == code
     assert column.values[1] is ABSENT
+
+
+def test_a_part_of_a_column_becomes_what_it_becomes_in_the_whole() -> None:
+    """Whether integers were broken is asked of the whole column, and told to its parts."""
+    whole = series([1, 2, None])
+    assert holds_broken_integers(whole)
+    assert not holds_broken_integers(whole.iloc[:2])
+    values = json_column(whole.iloc[:2], is_broken_integers=True).values
+    assert [type(value) for value in values] == [int, int]
 
 
 def test_endless_nesting_is_an_error() -> None:

@@ -29,8 +29,15 @@ def tidy_field(name: str, value: Any) -> Any:
     return value
 
 
-def check_fields(body: Mapping[str, Any]) -> None:
+def check_fields(body: Mapping[str, Any], *, may_be_text: bool = False) -> None:
     """Check the common fields of a body.
+
+    Parameters
+    ----------
+    body : mapping
+        The request body.
+    may_be_text : bool
+        Whether the attachment may be the text itself, by what the project says.
 
     Raises
     ------
@@ -44,7 +51,7 @@ def check_fields(body: Mapping[str, Any]) -> None:
                 check(value)
             except CellError as error:
                 raise CellError(error.code, str(error), parameter=name) from None
-    if body.get("attachment_type") != "text":
+    if body.get("attachment_type", "text" if may_be_text else None) != "text":
         _check_attachment(body.get("attachment"))
         attachments = body.get("attachments")
         for item in attachments if isinstance(attachments, list) else ():
@@ -85,7 +92,7 @@ def _check_attachment_type(value: Any) -> None:
         )
 
 
-def _check_text_or_none(name: str) -> Callable[[Any], None]:
+def _check_text(name: str) -> Callable[[Any], None]:
     def check(value: Any) -> None:
         if not isinstance(value, str) or not value:
             raise CellError(f"bad_{name}", f"{name} is a text, not {value!r}")
@@ -115,8 +122,8 @@ _CHECKS: Final[dict[str, Callable[[Any], None]]] = {
     "tags": _check_tags,
     "callback_url": _check_callback,
     "attachment_type": _check_attachment_type,
-    "instruction": _check_text_or_none("instruction"),
-    "project": _check_text_or_none("project"),
-    "batch": _check_text_or_none("batch"),
+    "instruction": _check_text("instruction"),
+    "project": _check_text("project"),
+    "batch": _check_text("batch"),
     "metadata": _check_metadata,
 }

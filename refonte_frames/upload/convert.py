@@ -102,8 +102,8 @@ Did you mean 'url'?
     )
     mapping = resolve_mapping(list(rows.columns), request)
     has_project = any(name in mapping.constants or name in mapping.targets for name in ("project", "batch"))
-    builder = PayloadBuilder(mapping, inheritable_parameters() if has_project else ())
-    payloads = [payload for chunk in builder.chunks(rows, max(1, len(rows))) for payload in builder.build(rows, chunk)]
+    builder = PayloadBuilder(rows, mapping, inheritable_parameters() if has_project else {})
+    payloads = [payload for chunk in builder.chunks(max(1, len(rows))) for payload in builder.build(chunk)]
     tasks = tell_apart(payloads, mapping.duplicates, has_own_ids=mapping.unique_id is not None)
     bad = [(at, task.error.code, str(task.error)) for task in tasks if task.error for at in task.positions]
     if bad:

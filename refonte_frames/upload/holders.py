@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from refonte_frames.upload.identity import canonical, is_auto_id
 from refonte_frames.upload.task_types import COMMON_FIELDS
@@ -11,19 +10,11 @@ from refonte_frames.upload.task_types import COMMON_FIELDS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Judgement", "judge"]
+__all__ = ["differs_in"]
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What the holder of our id is: `ours`, `other` (differs in `difference`), or ours but `ended` without a result."""
-
-    kind: Literal["ours", "other", "ended"]
-    difference: str = ""
-
-
-def judge(holder: Mapping[str, Any], body: Mapping[str, Any], *, task_type: str, unique_id: str) -> Judgement:
-    """Judge the task that holds `unique_id`.
+def differs_in(holder: Mapping[str, Any], body: Mapping[str, Any], *, task_type: str, unique_id: str) -> str:
+    """Name the first field in which the task that holds our id differs from ours; empty when it is the very same.
 
     An id made from the content is equal by construction. For a caller's own id the type, project, batch,
     attachments and the parameters sent are compared: the service's task may hold more, since a project's
@@ -38,21 +29,15 @@ def judge(holder: Mapping[str, Any], body: Mapping[str, Any], *, task_type: str,
     task_type, unique_id : str
         What we asked for.
     """
-    difference = "" if is_auto_id(unique_id, task_type) else _difference(holder, body, task_type)
-    if difference:
-        return Judgement("other", difference)
-    if holder.get("status") in ("canceled", "error"):
-        return Judgement("ended")
-    return Judgement("ours")
-
-
-def _difference(holder: Mapping[str, Any], body: Mapping[str, Any], task_type: str) -> str:
-    """Name the first field in which the two differ; empty when there is none."""
+    if is_auto_id(unique_id):
+        return ""
     if holder.get("type") != task_type:
         return "type"
-    for name in ("project", "batch"):
-        if name in body and holder.get(name) != body[name]:
-            return name
+    # A batch alone names its project too.
+    if holder.get("batch") != body.get("batch"):
+        return "batch"
+    if holder.get("project") != body.get("project") and not ("batch" in body and "project" not in body):
+        return "project"
     if not str(holder.get("instruction") or "").startswith(str(body.get("instruction") or "")):
         return "instruction"
     params = holder.get("params")

@@ -10,29 +10,35 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import unicodedata
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
 
+from refonte_frames.api import OTHER_TASK_TYPES, TASK_TYPES
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["RECIPE_VERSION", "Canon", "auto_unique_id", "body_hash", "idempotency_key", "is_auto_id", "unsigned"]
+__all__ = ["RECIPE_VERSION", "Canon", "auto_unique_id", "idempotency_key", "is_auto_id", "unsigned"]
 
 RECIPE_VERSION: Final = 1
 _NOT_HASHED: Final = frozenset(
     {"metadata", "tags", "priority", "callback_url", "callback", "clear_unique_id_on_error", "unique_id"}
 )
 #: Parameters that sign a URL (S3, CloudFront, GCS) and so change from day to day while the file stays the same.
-_SIGNING: Final = frozenset({"signature", "expires", "key-pair-id", "awsaccesskeyid", "googleaccessid", "policy"})
+_SIGNING: Final = frozenset({"signature", "expires", "key-pair-id", "awsaccesskeyid", "googleaccessid"})
 _SIGNING_PREFIXES: Final = ("x-amz-", "x-goog-")
 #: Azure's shared access signatures: only together with `sig`, since the names are too short to be sure alone.
 _SAS: Final = frozenset(
     {"sv", "ss", "srt", "sp", "se", "st", "spr", "sig", "sr", "sip", "skoid", "sktid", "skt", "ske", "sks", "skv"}
 )
 _DIGEST_CHARS: Final = 26
+#: One URL and nothing else: a text that mentions a URL is a text.
+_IS_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+").fullmatch
+_AUTO_ID: Final = re.compile(rf"(.+)/({'|'.join((*TASK_TYPES, *OTHER_TASK_TYPES))})/[a-z2-7]{{26}}(?:#([0-9]+))?")
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -44,7 +50,7 @@ def unsigned(url: str) -> str:
     >>> unsigned("https://b.example.org/a.jpg?w=9&X-Amz-Signature=abc&X-Amz-Expires=60#top")
     'https://b.example.org/a.jpg?w=9'
     """
-    if "://" not in url or ("?" not in url and "#" not in url):
+    if ("?" not in url and "#" not in url) or not _IS_URL(url):
         return url
     try:
         parts = urlsplit(url)
@@ -53,6 +59,7 @@ def unsigned(url: str) -> str:
     pairs = parse_qsl(parts.query, keep_blank_values=True)
     names = {name.lower() for name, _ in pairs}
     dropped = _SIGNING | (_SAS if "sig" in names else frozenset())
+    dropped |= {"policy"} if names & {"signature", "key-pair-id"} else frozenset()
     kept = [
         (name, value)
         for name, value in pairs
@@ -66,7 +73,7 @@ def canonical(value: Any) -> Any:
     """Bring a JSON value into the form in which equal content is equal text."""
     if isinstance(value, str):
         text = value if value.isascii() else unicodedata.normalize("NFC", value)
-        return unsigned(text) if "://" in text else text
+        return unsigned(text)
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)
     if isinstance(value, dict):
@@ -91,22 +98,24 @@ class Canon:
     """
 
     def __init__(self, constants: Mapping[str, Any]) -> None:
-        self._constants = {
-            name: self._pair(name, value) for name, value in constants.items() if name not in _NOT_HASHED
-        }
+        self._constants = {name: _pair(name, value) for name, value in constants.items()}
 
-    def digest(self, task_type: str, fields: Mapping[str, Any]) -> bytes:
-        """Hash what is to be labeled: the constants, overlaid with this row's `fields`."""
-        pairs = dict(self._constants)
-        for name, value in fields.items():
-            if name not in _NOT_HASHED:
-                pairs[name] = self._pair(name, value)
-        pairs["type"] = self._pair("type", task_type)
-        return hashlib.sha256(b"{" + b",".join(pairs[name] for name in sorted(pairs)) + b"}").digest()
+    def digests(self, task_type: str, fields: Mapping[str, Any]) -> tuple[bytes, bytes]:
+        """Hash the constants, overlaid with this row's `fields`: what is to be labeled, and all that is sent.
 
-    @staticmethod
-    def _pair(name: str, value: Any) -> bytes:
-        return _encode(canonical_key(name)) + b":" + _encode(canonical(value))
+        Both are of the content, not of its bytes: a 5.0 that is a 5 tomorrow changes nothing.
+        """
+        pairs = self._constants | {name: _pair(name, value) for name, value in fields.items()}
+        pairs["type"] = _pair("type", task_type)
+        names = sorted(pairs)
+        labeled = b",".join([pairs[name] for name in names if name not in _NOT_HASHED])
+        rest = b",".join([pairs[name] for name in names if name in _NOT_HASHED])
+        to_be_labeled = hashlib.sha256(b"{" + labeled + b"}").digest()
+        return to_be_labeled, hashlib.sha256(to_be_labeled + rest).digest()[:16]
+
+
+def _pair(name: str, value: Any) -> bytes:
+    return _encode(canonical_key(name)) + b":" + _encode(canonical(value))
 
 
 def auto_unique_id(digest: bytes, *, task_type: str, project: str | None, batch: str | None) -> str:
@@ -121,17 +130,9 @@ def auto_unique_id(digest: bytes, *, task_type: str, project: str | None, batch:
     return f"{project or batch or '-'}/{task_type}/{tail}"
 
 
-def is_auto_id(unique_id: str, task_type: str) -> bool:
-    """Whether an id looks like one made by `auto_unique_id` for this type."""
-    head, _, tail = unique_id.rpartition("/")
-    tail = tail.partition("#")[0]
-    is_digest = len(tail) == _DIGEST_CHARS and not set(tail) - set("abcdefghijklmnopqrstuvwxyz234567")
-    return is_digest and head.endswith("/" + task_type)
-
-
-def body_hash(task_type: str, body: bytes) -> bytes:
-    """Hash what is sent; tells whether a row changed since then."""
-    return hashlib.sha256(task_type.encode() + b"\0" + body).digest()[:16]
+def is_auto_id(unique_id: str) -> bool:
+    """Whether an id looks like one made by `auto_unique_id`, numbered or not."""
+    return _AUTO_ID.fullmatch(unique_id) is not None
 
 
 def idempotency_key(run_id: str, row_key: str, sent_hash: bytes, generation: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -11,7 +12,7 @@ from refonte_frames.errors import ColumnError, InputError
 from refonte_frames.upload.task_types import checked_type, is_parameter, takes_attachments
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
+    from collections.abc import Hashable, Sequence
 
 __all__ = ["RECEIPT_COLUMNS", "Duplicates", "MappingRequest", "RowMapping", "resolve_mapping"]
 
@@ -64,8 +65,9 @@ class RowMapping:
         The column of the caller's own ids; None when ids are made or not wanted.
     makes_ids : bool
         True when rows without an id of their own get one made from their content.
-    is_receipt : bool
-        True when the frame came from an earlier call; ids made by it are then made anew.
+    remakes_ids : bool
+        True when the ids came by a column's name alone, as those of a receipt do: ids that an earlier call made are
+        made anew, since the row may have been mended.
     """
 
     targets: dict[str, Hashable]
@@ -75,7 +77,7 @@ class RowMapping:
     type_column: Hashable | None
     unique_id: Hashable | None
     makes_ids: bool
-    is_receipt: bool
+    remakes_ids: bool
     duplicates: Duplicates
     group_by: Hashable | None
 
@@ -99,6 +101,9 @@ def resolve_mapping(frame_columns: Sequence[Hashable], request: MappingRequest) 
         An unknown task type, a parameter given twice, a value that JSON cannot hold.
     """
     columns = list(frame_columns)
+    _check_kinds(request)
+    if any(isinstance(column, tuple) for column in columns):
+        raise ColumnError("The frame's columns have several levels; make one of them: frame.columns.map('_'.join).")
     is_receipt = set(RECEIPT_COLUMNS) <= set(columns)
     task_type = checked_type(request.type) if request.type is not None else None
     if request.columns is None:
@@ -108,7 +113,9 @@ def resolve_mapping(frame_columns: Sequence[Hashable], request: MappingRequest) 
     type_column, named = _take_type(named, columns, task_type)
     own_id, named = _take_unique_id(named, columns, request)
     metadata = _checked_metadata(request.metadata, columns, named, request)
-    metadata |= {key.removeprefix("metadata."): column for key, column in named.items() if _is_metadata(key)}
+    dotted = {key.removeprefix("metadata."): column for key, column in named.items() if _is_metadata(key)}
+    _check_metadata_is_given_once(metadata, dotted, named)
+    metadata |= dotted
     targets = {target: column for target, column in named.items() if not _is_metadata(target)}
     constants = _constants(request, targets)
     _check_group_by(request.group_by, columns, task_type)
@@ -125,7 +132,7 @@ def resolve_mapping(frame_columns: Sequence[Hashable], request: MappingRequest) 
         type_column=type_column,
         unique_id=own_id,
         makes_ids=request.unique_id is not None and (own_id is None or is_receipt),
-        is_receipt=is_receipt,
+        remakes_ids=own_id is not None and request.columns is None and request.unique_id == "auto",
         duplicates=request.duplicates,
         group_by=request.group_by,
     )
@@ -228,8 +235,8 @@ def _checked_metadata(
         if metadata != "rest":
             raise InputError(f"metadata must be a list of columns, a dict {{key: column}} or 'rest', not {metadata!r}.")
         used = {*named.values(), request.unique_id, request.group_by, *RECEIPT_COLUMNS, "type"}
-        return {str(column): column for column in columns if column not in used}
-    pairs = dict(metadata) if hasattr(metadata, "keys") else {str(column): column for column in metadata}
+        metadata = [column for column in columns if column not in used]
+    pairs = dict(metadata) if hasattr(metadata, "keys") else _keyed(metadata)
     for key, column in pairs.items():
         if column not in columns:
             raise ColumnError(f"The frame has no column {column!r} for metadata {key!r}. {_nearest(column, columns)}")
@@ -240,6 +247,42 @@ def _checked_metadata(
         if not isinstance(key, str):
             raise ColumnError(f"metadata maps keys to columns, and keys are text; {key!r} is not.")
     return pairs
+
+
+def _keyed(columns: Sequence[Hashable]) -> dict[str, Hashable]:
+    keyed: dict[str, Hashable] = {}
+    for column in columns:
+        key = str(column)
+        if keyed.setdefault(key, column) != column:
+            raise ColumnError(f"The columns {keyed[key]!r} and {column!r} would both become the metadata {key!r}.")
+    return keyed
+
+
+def _check_metadata_is_given_once(
+    listed: Mapping[str, Hashable], dotted: Mapping[str, Hashable], named: Mapping[str, Hashable]
+) -> None:
+    if "metadata" in named and (listed or dotted):
+        raise ColumnError(
+            f"metadata comes from the column {named['metadata']!r} as a whole and from columns of its keys; drop one."
+        )
+    for key in listed.keys() & dotted.keys():
+        if listed[key] != dotted[key]:
+            raise ColumnError(f"The metadata {key!r} comes from {listed[key]!r} and from {dotted[key]!r}; drop one.")
+
+
+def _check_kinds(request: MappingRequest) -> None:
+    """Refuse arguments of the wrong kind with a sentence, before they fail somewhere inside."""
+    for name in ("columns", "params"):
+        value = getattr(request, name)
+        if value is not None and not isinstance(value, Mapping):
+            raise InputError(f"{name} is a dict, not a {type(value).__name__}: {value!r}.")
+    for name in ("type", "project", "batch"):
+        value = getattr(request, name)
+        if value is not None and (not isinstance(value, str) or not value):
+            raise InputError(f"{name} is a text that is not empty, not {value!r}.")
+    metadata = request.metadata
+    if metadata is not None and not isinstance(metadata, str | Mapping) and not hasattr(metadata, "__iter__"):
+        raise InputError(f"metadata is a list of columns, a dict {{key: column}} or 'rest', not {metadata!r}.")
 
 
 def _constants(request: MappingRequest, targets: Mapping[str, Hashable]) -> dict[str, Any]:

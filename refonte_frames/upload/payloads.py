@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pandas as pd
 
-from refonte_frames.cells import ABSENT, CellError, Column, json_column
-from refonte_frames.errors import InputError
+from refonte_frames.cells import ABSENT, CellError, Column, holds_broken_integers, json_column
+from refonte_frames.errors import ColumnError, InputError
 from refonte_frames.upload.checks import check_fields, tidy_field
-from refonte_frames.upload.identity import Canon, auto_unique_id, body_hash, is_auto_id
+from refonte_frames.upload.identity import Canon, auto_unique_id, is_auto_id
 from refonte_frames.upload.task_types import checked_type, missing_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Hashable, Iterator, Mapping, Sequence
 
     from refonte_frames.upload.mapping import RowMapping
 
@@ -38,8 +38,10 @@ class Payload:
         The request body without unique_id.
     base_id : str or None
         The id, before repeats are told apart; None when the task gets none.
+    given_id : str or None
+        The id that an earlier call made for this row, when the frame is a receipt.
     sent_hash : bytes
-        Of type and body.
+        Of all that is sent; equal for equal content.
     error : CellError or None
         Why it cannot be sent.
     """
@@ -48,6 +50,7 @@ class Payload:
     type: str
     body: bytes
     base_id: str | None
+    given_id: str | None
     sent_hash: bytes
     error: CellError | None = None
 
@@ -59,8 +62,9 @@ class _Row:
     positions: tuple[int, ...]
     type: str
     fields: dict[str, Any]
-    own_id: Any
-    error: CellError | None
+    own_id: Any = None
+    given_id: str | None = None
+    error: CellError | None = None
 
 
 class PayloadBuilder:
@@ -68,29 +72,37 @@ class PayloadBuilder:
 
     Parameters
     ----------
+    frame : pandas.DataFrame
+        All rows; never written to.
     mapping : RowMapping
         What feeds what.
-    inherited : collection of str
-        Parameters that the project fills in, and that a row therefore may lack.
+    inherited : mapping
+        Parameters that the project fills in, and that a row therefore may lack; None for a value nobody knows.
     """
 
-    def __init__(self, mapping: RowMapping, inherited: Collection[str] = ()) -> None:
+    def __init__(self, frame: pd.DataFrame, mapping: RowMapping, inherited: Mapping[str, Any]) -> None:
+        self._frame = frame
         self._mapping = mapping
-        self._inherited = frozenset(inherited)
+        self._inherited = inherited
+        self._may_be_text = inherited.get("attachment_type", "") in ("text", None)
+        mapped = {*mapping.targets.values(), *mapping.metadata.values()}
+        mapped |= {mapping.unique_id} if mapping.unique_id is not None else set()
+        # Asked of whole columns, so that a cell becomes the same whatever chunk it lies in.
+        self._broken = {column for column in mapped if holds_broken_integers(frame[column])}
         self._canon = Canon(mapping.constants)
         self._tops = sorted({target.partition(".")[0] for target in mapping.targets if "." in target})
         self._feeds = {target.partition(".")[0]: column for target, column in mapping.targets.items()}
         self._encoded = {name: _pair(name, value) for name, value in mapping.constants.items()}
         self._check_constants()
 
-    def chunks(self, frame: pd.DataFrame, chunk_rows: int) -> Iterator[Sequence[int]]:
+    def chunks(self, chunk_rows: int) -> Iterator[Sequence[int]]:
         """Cut the rows into chunks of about `chunk_rows` positions; a group is never cut."""
         if self._mapping.group_by is None:
-            for start in range(0, len(frame), chunk_rows):
-                yield range(start, min(start + chunk_rows, len(frame)))
+            for start in range(0, len(self._frame), chunk_rows):
+                yield range(start, min(start + chunk_rows, len(self._frame)))
             return
         chunk: list[int] = []
-        for positions in _groups(frame[self._mapping.group_by]):
+        for positions in _groups(self._frame[self._mapping.group_by]):
             if chunk and len(chunk) + len(positions) > chunk_rows:
                 yield chunk
                 chunk = []
@@ -98,32 +110,31 @@ class PayloadBuilder:
         if chunk:
             yield chunk
 
-    def build(self, frame: pd.DataFrame, positions: Sequence[int]) -> list[Payload]:
-        """Make the payloads of these rows: one for each, or one for each group.
+    def build(self, positions: Sequence[int]) -> Iterator[Payload]:
+        """Make the payloads of these rows, one after the other: one for each, or one for each group.
 
         Parameters
         ----------
-        frame : pandas.DataFrame
-            The whole frame.
         positions : sequence of int
             A chunk from `chunks`.
         """
+        whole = self._frame
         part = (
-            frame.iloc[positions.start : positions.stop]
+            whole.iloc[positions.start : positions.stop]
             if isinstance(positions, range)
-            else frame.iloc[list(positions)]
+            else whole.iloc[list(positions)]
         )
         rows = self._rows(part, positions)
         if self._mapping.group_by is not None:
             rows = self._join_groups(rows, part[self._mapping.group_by])
-        return [self._payload(row) for row in rows]
+        return map(self._payload, rows)
 
     def _check_constants(self) -> None:
         """Refuse at once what would fail every row."""
         mapping = self._mapping
         constants = {name: tidy_field(name, value) for name, value in mapping.constants.items()}
         try:
-            check_fields({name: value for name, value in constants.items() if name not in mapping.targets})
+            check_fields(constants, may_be_text=self._may_be_text)
         except CellError as error:
             raise InputError(f"params cannot be sent: {error}.") from None
         for top in self._tops:
@@ -134,7 +145,7 @@ class PayloadBuilder:
         fed = {target.partition(".")[0] for target in mapping.targets}
         if mapping.group_by is not None and "attachment" in fed:
             fed.add("attachments")
-        missing = missing_parameters(mapping.type, constants, self._inherited | fed)
+        missing = missing_parameters(mapping.type, constants, {*self._inherited, *fed})
         if missing:
             raise InputError(
                 f"A task of type {mapping.type!r} needs {', '.join(missing)}: map a column to it "
@@ -143,26 +154,28 @@ class PayloadBuilder:
 
     def _rows(self, part: pd.DataFrame, positions: Sequence[int]) -> list[_Row]:
         mapping = self._mapping
-        rows = [_Row((at,), mapping.type or "", {}, None, None) for at in positions]
+        rows = [_Row((at,), mapping.type or "", {}) for at in positions]
         for target, column in mapping.targets.items():
-            _fill(rows, json_column(part[column]), target, column, self._base(target))
+            _fill(rows, self._cells(part, column), target, column, self._base(target))
         if mapping.metadata:
             self._fill_metadata(rows, part)
         if mapping.type_column is not None:
             _fill_type(rows, json_column(part[mapping.type_column]), mapping.type_column)
         if mapping.unique_id is not None:
-            self._fill_ids(rows, json_column(part[mapping.unique_id]))
+            self._fill_ids(rows, self._cells(part, mapping.unique_id))
         return rows
+
+    def _cells(self, part: pd.DataFrame, column: Hashable) -> Column:
+        return json_column(part[column], is_broken_integers=column in self._broken)
 
     def _base(self, target: str) -> Any:
         return self._mapping.constants.get(target.partition(".")[0], {}) if "." in target else None
 
     def _fill_metadata(self, rows: list[_Row], part: pd.DataFrame) -> None:
-        constant = self._mapping.constants.get("metadata", {})
         for row in rows:
-            row.fields["metadata"] = dict(constant)
+            row.fields["metadata"] = {}
         for key, column in self._mapping.metadata.items():
-            converted = json_column(part[column])
+            converted = self._cells(part, column)
             for row, value in zip(rows, converted.values, strict=True):
                 if value is not ABSENT:
                     row.fields["metadata"][key] = value
@@ -171,7 +184,8 @@ class PayloadBuilder:
     def _fill_ids(self, rows: list[_Row], converted: Column) -> None:
         mapping = self._mapping
         for row, value in zip(rows, converted.values, strict=True):
-            if mapping.is_receipt and isinstance(value, str) and is_auto_id(value, row.type):
+            if mapping.remakes_ids and isinstance(value, str) and is_auto_id(value):
+                row.given_id = value
                 continue
             try:
                 row.own_id = _own_id(value, mapping, has_broken_integers=converted.holds_broken_integers)
@@ -185,7 +199,7 @@ class PayloadBuilder:
             group = [rows[at] for at in members]
             if pd.isna(keys.iloc[members[0]]):
                 error = CellError("null_group", f"the row has no value in {keys.name!r}, the column to group by")
-                joined += [_Row(row.positions, row.type, row.fields, row.own_id, row.error or error) for row in group]
+                joined += [replace(row, error=row.error or error) for row in group]
             else:
                 joined.append(_joined(group))
         return joined
@@ -199,19 +213,20 @@ class PayloadBuilder:
         pairs += [_pair(name, value) for name, value in fields.items()]
         body = b"{" + b",".join(pairs) + b"}"
         unique_id = row.own_id
+        to_be_labeled, sent_hash = self._canon.digests(row.type, fields)
         if unique_id is None and mapping.makes_ids and row.error is None:
             unique_id = auto_unique_id(
-                self._canon.digest(row.type, fields),
+                to_be_labeled,
                 task_type=row.type,
                 project=fields.get("project", mapping.constants.get("project")),
                 batch=fields.get("batch", mapping.constants.get("batch")),
             )
-        return Payload(row.positions, row.type, body, unique_id, body_hash(row.type, body), row.error)
+        return Payload(row.positions, row.type, body, unique_id, row.given_id, sent_hash, row.error)
 
     def _fault(self, row: _Row) -> CellError | None:
         body = {**self._mapping.constants, **row.fields}
         try:
-            check_fields(body)
+            check_fields(body, may_be_text=self._may_be_text)
         except CellError as error:
             column = self._feeds.get(error.parameter)
             return error if column is None else CellError(error.code, f"column {column!r}: {error}")
@@ -288,7 +303,12 @@ def _own_id(value: Any, mapping: RowMapping, *, has_broken_integers: bool) -> st
 
 def _groups(keys: pd.Series[Any]) -> list[list[int]]:
     """List the positions of each key, keys in the order in which they first appear; rows without key together."""
-    codes, _ = pd.factorize(keys, use_na_sentinel=True)
+    try:
+        codes, _ = pd.factorize(keys, use_na_sentinel=True)
+    except (TypeError, NotImplementedError):
+        raise ColumnError(
+            f"The column {keys.name!r} to group by holds lists or objects; group by text or numbers."
+        ) from None
     groups: dict[int, list[int]] = {}
     for at, code in enumerate(codes.tolist()):
         groups.setdefault(code, []).append(at)
@@ -314,4 +334,4 @@ def _joined(group: list[_Row]) -> _Row:
         if names and error is None:
             error = CellError("group_conflict", f"{names[0]!r} differs between the rows of the group")
     fields = {"attachments": attachments, **first.fields}
-    return _Row(positions, first.type, fields, first.own_id, error)
+    return _Row(positions, first.type, fields, first.own_id, first.given_id, error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
@@ -9,18 +10,20 @@ from typing import TYPE_CHECKING, Final, Literal
 from refonte_frames.api import IDEMPOTENCY_LIFE_SECS
 from refonte_frames.cells import CellError
 from refonte_frames.errors import InputError
+from refonte_frames.upload.identity import is_auto_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from refonte_frames.journal import Entry
     from refonte_frames.upload.mapping import Duplicates
     from refonte_frames.upload.payloads import Payload
 
-__all__ = ["SENDING_ACTIONS", "Decision", "Task", "decide", "tell_apart"]
+__all__ = ["SENDING_ACTIONS", "Decision", "Task", "decide", "is_key_trusted", "tell_apart"]
 
 #: A sending older than this is not repeated under its key: the service forgets keys after 24 hours, by its clock.
 _KEY_TRUST_SECS: Final = IDEMPOTENCY_LIFE_SECS - 3600
+_CLOCK_TOLERANCE_SECS: Final = 300.0
 
 #: Actions that need the service.
 SENDING_ACTIONS: Final = ("create", "repeat", "settle", "recheck")
@@ -38,15 +41,19 @@ class Task:
         Rows of the frame that it stands for; more than one in a group, or where equal rows share a task.
     row_key : str
         Finds it in the journal.
+    differing : tuple of int
+        Those of its rows that would have sent something else, such as other metadata.
     """
 
     positions: tuple[int, ...]
     type: str
     unique_id: str | None
+    given_id: str | None
     row_key: str
     sent_hash: bytes
     n_bytes: int
     error: CellError | None
+    differing: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,39 +96,51 @@ def tell_apart(payloads: Iterable[Payload], duplicates: Duplicates, *, has_own_i
     InputError
         Equal ids under ``"error"``, with the rows of the first few.
     """
-    tasks: list[Task] = []
-    by_id: dict[str, list[Task]] = {}
-    unnamed: Counter[str] = Counter()
-    for payload in payloads:
-        task = Task(
+    tasks = [
+        Task(
             payload.positions,
             payload.type,
             payload.base_id,
-            payload.base_id or "",
+            payload.given_id,
+            "",
             payload.sent_hash,
             len(payload.body),
             payload.error,
         )
-        tasks.append(task)
+        for payload in payloads
+    ]
+    by_id: dict[str, list[Task]] = {}
+    for task in tasks:
+        if task.error is None and task.unique_id is not None:
+            by_id.setdefault(task.unique_id, []).append(task)
+    if has_own_ids:
+        by_id = {
+            unique_id: same
+            for unique_id, same in by_id.items()
+            if is_auto_id(unique_id) or not _are_in_conflict(unique_id, same)
+        }
+    repeated = {unique_id: same for unique_id, same in by_id.items() if len(same) > 1}
+    if repeated and duplicates == "error":
+        raise InputError(_say_repeated(repeated))
+    if repeated and duplicates == "share":
+        tasks = _shared(tasks, repeated)
+    if duplicates == "each":
+        _number(by_id)
+    _set_row_keys(tasks)
+    return tasks
+
+
+def _set_row_keys(tasks: Sequence[Task]) -> None:
+    unnamed: Counter[str] = Counter()
+    for task in tasks:
         if task.error is not None:
             continue
-        if task.unique_id is None:
+        if task.unique_id is not None:
+            task.row_key = f"{task.type}:{task.unique_id}"
+        else:
             digest = task.sent_hash.hex()
             unnamed[digest] += 1
             task.row_key = f"body:{digest}#{unnamed[digest]}"
-        else:
-            by_id.setdefault(task.unique_id, []).append(task)
-    repeated = {unique_id: same for unique_id, same in by_id.items() if len(same) > 1}
-    if has_own_ids:
-        repeated = {unique_id: same for unique_id, same in repeated.items() if not _are_in_conflict(unique_id, same)}
-    if not repeated:
-        return tasks
-    if duplicates == "error":
-        raise InputError(_say_repeated(repeated))
-    if duplicates == "share":
-        return _shared(tasks, repeated)
-    _number(repeated)
-    return tasks
 
 
 def decide(
@@ -152,15 +171,20 @@ def _decide(task: Task, entry: Entry | None, now: float, resubmit: Sequence[str]
     if entry.has_task:
         action: Action = "recheck" if resubmit else "have"
         return Decision(action, entry.generation, changed=is_changed, entry=entry)
-    if entry.state == "failed":
-        # The refusal may be saved under the old key, and would be replayed for a day.
-        return Decision("create", entry.generation + 1, entry=entry)
-    is_fresh = now - entry.first_sent_at < _KEY_TRUST_SECS
+    if not entry.maybe_sent and entry.state in ("failed", "unsent"):
+        # A refusal may be saved under its key, and would be replayed for a day; what never went out has its key still.
+        return Decision("create", entry.generation + (entry.state == "failed"), entry=entry)
+    is_fresh = is_key_trusted(entry.first_sent_at, now)
     if task.unique_id is None:
         return Decision("repeat" if is_fresh else "unknown", entry.generation, entry=entry)
-    if is_fresh and not is_changed:
+    if is_fresh and not is_changed and entry.state != "failed":
         return Decision("repeat", entry.generation, entry=entry)
     return Decision("settle", entry.generation, changed=is_changed, entry=entry)
+
+
+def is_key_trusted(first_sent_at: float, now: float) -> bool:
+    """Whether the service still knows a key that was first used then; a clock that went back proves nothing."""
+    return -_CLOCK_TOLERANCE_SECS <= now - first_sent_at < _KEY_TRUST_SECS
 
 
 def _are_in_conflict(unique_id: str, same: Sequence[Task]) -> bool:
@@ -193,12 +217,40 @@ def _shared(tasks: Sequence[Task], repeated: Mapping[str, Sequence[Task]]) -> li
     """Let the first task of an id stand for the rows of all; the others leave the list."""
     gone: set[int] = set()
     for same in repeated.values():
-        same[0].positions = tuple(at for task in same for at in task.positions)
+        first = same[0]
+        first.differing = tuple(at for task in same if task.sent_hash != first.sent_hash for at in task.positions)
+        first.positions = tuple(at for task in same for at in task.positions)
         gone |= {id(task) for task in same[1:]}
     return [task for task in tasks if id(task) not in gone]
 
 
-def _number(repeated: Mapping[str, Sequence[Task]]) -> None:
-    for unique_id, same in repeated.items():
-        for count, task in enumerate(same[1:], start=2):
-            task.unique_id = task.row_key = f"{unique_id}#{count}"
+def _number(by_id: Mapping[str, Sequence[Task]]) -> None:
+    """Tell equal rows apart: the first keeps the bare id, the others get #2, #3 … in row order.
+
+    Rows of a receipt keep the number they have, also when only some of the equal rows are there; a number that is
+    another row's own id is passed over.
+    """
+    taken = set(by_id)
+    for unique_id, same in by_id.items():
+        kept: set[str] = set()
+        unnumbered: list[Task] = []
+        for task in same:
+            if task.given_id is None or task.given_id in kept or not _is_numbered(unique_id, task.given_id):
+                unnumbered.append(task)
+            else:
+                task.unique_id = task.given_id
+                kept.add(task.given_id)
+        names = (name for name in _names(unique_id) if name not in kept and (name == unique_id or name not in taken))
+        for task in unnumbered:
+            task.unique_id = next(names)
+
+
+def _names(unique_id: str) -> Iterator[str]:
+    yield unique_id
+    yield from (f"{unique_id}#{count}" for count in itertools.count(2))
+
+
+def _is_numbered(unique_id: str, given_id: str) -> bool:
+    """Whether an id is this one, bare or with a number; if not, it was made of other content."""
+    head, _, number = given_id.rpartition("#")
+    return given_id == unique_id or (head == unique_id and number.isdecimal())

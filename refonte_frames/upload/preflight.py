@@ -21,8 +21,8 @@ __all__ = ["inherited_parameters"]
 _NO_PARAMETERS: Final = frozenset({"version", "created_at", *COMMON_FIELDS})
 
 
-def inherited_parameters(client: Client, mapping: RowMapping) -> frozenset[str]:
-    """Check the project and the batch named for all rows, and tell which parameters the project fills in.
+def inherited_parameters(client: Client, mapping: RowMapping) -> dict[str, Any]:
+    """Check the project and the batch named for all rows, and tell what parameters the project fills in.
 
     One GET for each that is named for all rows, and one for the project of a batch that is named alone.
 
@@ -31,21 +31,22 @@ def inherited_parameters(client: Client, mapping: RowMapping) -> frozenset[str]:
     InputError
         Unknown, finished, archived, or of another type; nothing was sent.
     """
-    if "project" in mapping.targets or "batch" in mapping.targets:
-        # Each row names its own; what these projects fill in is not worth a GET for every one of them.
-        return inheritable_parameters()
+    varies = "project" in mapping.targets or "batch" in mapping.targets
     project_name, batch_name = mapping.constants.get("project"), mapping.constants.get("batch")
     if batch_name is not None:
         batch = _read(client, "batches", batch_name, "batch")
         _check_batch(batch, batch_name, project_name)
         project_name = project_name or batch.get("project")
     if project_name is None:
-        return frozenset()
+        return inheritable_parameters() if varies else {}
     project = _read(client, "projects", str(project_name), "project")
     _check_project(project, str(project_name), mapping.type)
+    if varies:
+        # Rows name projects or batches of their own; what those fill in is not worth a GET for every one of them.
+        return inheritable_parameters()
     history = project.get("param_history")
     current = history[-1] if isinstance(history, list) and history else {}
-    return frozenset(current) - _NO_PARAMETERS if isinstance(current, dict) else frozenset()
+    return {name: value for name, value in dict(current).items() if name not in _NO_PARAMETERS}
 
 
 def _read(client: Client, collection: str, name: str, kind: str) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from refonte_frames.upload.plan import Decision, Task
     from refonte_frames.upload.settle import Settled
 
-__all__ = ["count_outcomes", "plan_frame", "receipt_of"]
+__all__ = ["count_outcomes", "plan_frame", "receipt_of", "unsent_receipt"]
 
 _OUTCOMES: Final = ("created", "existing", "failed", "unsent", "unknown")
 
@@ -41,6 +41,8 @@ def receipt_of(
         for position in task.positions:
             for name, value in values.items():
                 cells[name][position] = value
+        for position in task.differing if values.get("task_id") else ():
+            cells["changed"][position] = True
     receipt = _with_columns(frame, cells, RECEIPT_COLUMNS)
     counts = count_outcomes(receipt)
     assert sum(counts.values()) == len(frame), f"the accounts do not balance: {counts} of {len(frame)} rows"
@@ -72,9 +74,7 @@ def _line(task: Task, decision: Decision, settled: Settled | None) -> dict[str, 
             "changed": decision.changed,
         }
     if decision.action == "unknown" or (task.unique_id is None and entry is not None and entry.maybe_sent):
-        message = (
-            "Sent more than a day ago without an answer and without a unique_id: the service may or may not have it."
-        )
+        message = "Sent without an answer and without a unique_id: the service may or may not have this row."
         return line | {"outcome": "unknown", "error_code": "no_reply", "error_message": message}
     return line | {"outcome": "unsent"}
 
@@ -92,6 +92,13 @@ def _with_columns(frame: pd.DataFrame, cells: Mapping[str, list[Any]], names: Se
 def _series(name: str, values: list[Any]) -> pd.Series[Any]:
     dtype = {"changed": "bool", "tries": "int64", "bytes": "int64"}.get(name, "object")
     return pd.Series(values, dtype=dtype)
+
+
+def unsent_receipt(frame: pd.DataFrame) -> pd.DataFrame:
+    """Make the receipt of a run that was refused before its first row."""
+    cells: dict[str, list[Any]] = {name: [None] * len(frame) for name in RECEIPT_COLUMNS}
+    cells |= {"outcome": ["unsent"] * len(frame), "changed": [False] * len(frame), "tries": [0] * len(frame)}
+    return _with_columns(frame, cells, RECEIPT_COLUMNS)
 
 
 def count_outcomes(receipt: pd.DataFrame) -> dict[str, int]:

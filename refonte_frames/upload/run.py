@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import queue
 import threading
@@ -9,7 +10,7 @@ import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from refonte_frames.errors import NotEnabled, RefonteError
 from refonte_frames.interrupts import noted_interrupts
@@ -161,13 +162,10 @@ class Run:
         """Take an outcome in, decide whether the run goes on, and make the entry that says so."""
         if settled.outcome == "next":
             settled = replace(settled, outcome="unsent")
-        if item.decision.action == "recheck" and settled.outcome == "created" and item.decision.entry is not None:
-            outcome: State = item.decision.entry.state
-            settled = replace(settled, outcome=outcome)  # type: ignore[arg-type]
         self.settled[item.at] = replace(settled, tries=entry.tries)
         self.bar.update(len(item.task.positions))
         self._watch(item.task, settled)
-        return _outcome(entry, settled, was_refused=settled.error_code in ("unauthorized", "not_enabled"))
+        return _outcome(entry, settled)
 
     def _watch(self, task: Task, settled: Settled) -> None:
         if isinstance(settled.halt, NotEnabled):
@@ -175,18 +173,20 @@ class Run:
             self.halted_by = settled.halt
         elif settled.halt is not None:
             self._halt(settled.halt)
-        elif settled.outcome != "failed":
+        elif settled.outcome in ("created", "existing"):
             self._refusals = 0
-        elif self.stops_at_failure:
-            self._halt(_failure(task, settled))
-        else:
-            refusal = (settled.error_code, settled.error_message)
-            self._refusals = self._refusals + 1 if refusal == self._refusal else 1
-            self._refusal = refusal
-            if self._refusals >= _EQUAL_REFUSALS:
-                self._halt(
-                    RefonteError(f"Stopped after {self._refusals} equal refusals in a row: {settled.error_message}")
-                )
+        elif settled.outcome in ("failed", "unknown"):
+            self._count_refusal(task, settled)
+
+    def _count_refusal(self, task: Task, settled: Settled) -> None:
+        # Nobody answered the unknown ones, and how that was said may differ from row to row.
+        refusal = (settled.error_code, settled.error_message if settled.outcome == "failed" else None)
+        self._refusals = self._refusals + 1 if refusal == self._refusal else 1
+        self._refusal = refusal
+        if self.stops_at_failure:
+            self._halt(_restated(settled, f"Row {task.positions[0]} was refused ({settled.error_code})"))
+        elif self._refusals >= _EQUAL_REFUSALS:
+            self._halt(_restated(settled, f"Stopped after {self._refusals} equal refusals in a row"))
 
     def _halt(self, error: RefonteError) -> None:
         if self.halted_by is None or isinstance(self.halted_by, NotEnabled):
@@ -200,9 +200,11 @@ def _intent(item: Work) -> Entry:
     now = time.time()
     if known is None:
         return Entry(task.row_key, "sending", 0, task.sent_hash, now)
-    if decision.action in ("repeat", "settle", "recheck"):
-        # What was sent under this key is what the key stands for; the recheck keeps what is known.
-        return known if decision.action == "recheck" else replace(known, maybe_sent=True)
+    if decision.action == "recheck":
+        return known
+    if decision.action in ("repeat", "settle"):
+        # What was sent under this key is what the key stands for.
+        return replace(known, state="sending", maybe_sent=True)
     return replace(known, state="sending", generation=decision.generation, sent_hash=task.sent_hash, first_sent_at=now)
 
 
@@ -221,6 +223,7 @@ def _next_key(item: Work, entry: Entry) -> Entry:
 def _job(item: Work, entry: Entry, run_id: str) -> Job:
     task, decision = item.task, item.decision
     is_first = entry.generation == decision.generation
+    is_recheck = is_first and decision.action == "recheck"
     return Job(
         task=task,
         action=decision.action if is_first else "create",
@@ -230,25 +233,39 @@ def _job(item: Work, entry: Entry, run_id: str) -> Job:
         maybe_sent=entry.maybe_sent,
         first_sent_at=entry.first_sent_at,
         is_changed=decision.changed,
-        holder_id=entry.task_id,
+        known=_known(entry, is_changed=decision.changed) if is_recheck else None,
     )
 
 
-def _outcome(entry: Entry, settled: Settled, *, was_refused: bool) -> Entry:
+def _known(entry: Entry, *, is_changed: bool) -> Settled:
+    """Say of a task what the journal knows of it."""
+    outcome: Literal["created", "existing"] = "existing" if entry.state == "existing" else "created"
+    return Settled(outcome, entry.task_id, entry.task_status, maybe_sent=entry.maybe_sent, is_changed=is_changed)
+
+
+def _outcome(entry: Entry, settled: Settled) -> Entry:
     """Make the entry that is committed after a task came to its end, or was left in the middle."""
     if settled.outcome == "unsent":
-        # A refused key may be saved: the next run takes a new one. All else goes on under the same key.
-        state: State = "failed" if was_refused else "sending" if entry.task_id is None else entry.state
+        was_refused = settled.error_code in ("unauthorized", "not_enabled")
+        # A refused key may be saved: the next run takes a new one. What may have been sent goes on under the same.
+        state: State = "sending" if entry.maybe_sent else "failed" if was_refused else "unsent"
         return replace(entry, state=state, error_code=settled.error_code, error_message=settled.error_message)
+    has_task = settled.outcome in ("created", "existing")
     return replace(
         entry,
         state=settled.outcome,  # type: ignore[arg-type]  # "next" was taken out before
         task_id=settled.task_id,
         task_status=settled.task_status,
-        error_code=settled.error_code,
-        error_message=settled.error_message,
+        error_code=None if has_task else settled.error_code,
+        error_message=None if has_task else settled.error_message,
     )
 
 
-def _failure(task: Task, settled: Settled) -> RefonteError:
-    return RefonteError(f"Row {task.positions[0]} was refused ({settled.error_code}): {settled.error_message}")
+def _restated(settled: Settled, what: str) -> RefonteError:
+    """Make the service's own error again, of the same type, with what it means for the run."""
+    message = f"{what}: {settled.error_message}".rstrip(".") + "."
+    if settled.error is None:
+        return RefonteError(message)
+    error = copy.copy(settled.error)
+    error.message, error.args = message, (message,)
+    return error

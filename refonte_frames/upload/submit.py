@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections import Counter
@@ -14,7 +15,17 @@ import msgspec
 
 from refonte_frames import progress as bars
 from refonte_frames.client import Client, resolve_client
-from refonte_frames.errors import InputError, JournalError, NotFound, RefonteError, RowErrors, SubmitInterrupted
+from refonte_frames.errors import (
+    Forbidden,
+    InputError,
+    JournalError,
+    NoReplyError,
+    NotFound,
+    RefonteError,
+    RowErrors,
+    SubmitInterrupted,
+    Unauthorized,
+)
 from refonte_frames.frames import as_pandas
 from refonte_frames.journal import Journal
 from refonte_frames.transport.calls import Call
@@ -23,7 +34,7 @@ from refonte_frames.upload.mapping import Duplicates, MappingRequest, RowMapping
 from refonte_frames.upload.payloads import PayloadBuilder
 from refonte_frames.upload.plan import SENDING_ACTIONS, Decision, Task, decide, tell_apart
 from refonte_frames.upload.preflight import inherited_parameters
-from refonte_frames.upload.receipts import count_outcomes, plan_frame, receipt_of
+from refonte_frames.upload.receipts import count_outcomes, plan_frame, receipt_of, unsent_receipt
 from refonte_frames.upload.run import Run, Work
 
 if TYPE_CHECKING:
@@ -82,7 +93,8 @@ def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
         Parameters that are the same for all rows.
     unique_id : "auto", a column, or None
         The id that guards a row for ever. ``"auto"`` derives it from what is to be labeled (type, project, batch,
-        instruction and parameters; not metadata, tags, priority or callback). None does without and needs `journal`.
+        instruction and parameters; not metadata, tags, priority or callback). None does without and needs `journal`,
+        which then knows rows by their content and how often it occurred: submit the whole frame again, not a part.
     duplicates : {"error", "share", "each"}
         Rows with equal ids: refuse the frame, make one task that all of them share, or one task each.
     group_by : column, optional
@@ -122,8 +134,11 @@ def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
         Equal ids, an unknown or closed project or batch, a parameter no row has; nothing was sent.
     RowErrors
         With ``on_error="raise"``: rows that cannot be sent, all of them; nothing was sent.
-    Unauthorized, Forbidden, NotEnabled, NoReplyError
+    Unauthorized, Forbidden, NotEnabled, TooManyRequests, NoReplyError
         The service refused the whole run, or cannot be reached. ``.receipt`` holds what was settled.
+    RefonteError
+        The 20th equal refusal in a row, or with ``on_error="raise"`` the first; of the type of the service's own
+        error where it gave one. ``.receipt`` as above.
     JournalError
         The journal is another account's, of a newer version, or cannot be written.
     SubmitInterrupted
@@ -169,12 +184,16 @@ def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
     )
     _check_options(request, journal=journal, chunk_rows=chunk_rows, limit=limit, on_error=on_error, resubmit=resubmit)
     began = time.monotonic()
-    before = Counter(resolve_client(client).requests_by_status())
-    job = _prepare(frame, request, chunk_rows=chunk_rows, progress=progress, client=client)
+    client = resolve_client(client)
+    before = Counter(client.requests_by_status())
+    rows_in = as_pandas(frame)
+    with _receipt_on_refusal(rows_in):
+        job = _prepare(rows_in, request, chunk_rows=chunk_rows, progress=progress, client=client)
     if on_error == "raise":
         _refuse_bad_rows(job.tasks)
     with _open_journal(job, journal) as book:
-        _check_journal_is_of_this_service(job.client, book)
+        with _receipt_on_refusal(rows_in):
+            _check_journal_is_of_this_service(job.client, book)
         decisions = _hold_against(book, job.tasks, resubmit)
         chosen, rows = _chosen(job.tasks, decisions, limit)
         with bars.bar(rows, "Submitting", "rows", progress=progress) as bar:
@@ -191,8 +210,9 @@ def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
             "requests_by_status": dict(Counter(job.client.requests_by_status()) - before),
             "run_id": book.run_id,
             "journal": str(book.path),
+            "mapping": job.mapping.describe(),
         }
-    _finish(receipt, run)
+    _finish(receipt, run, says_mapping=columns is None)
     return receipt
 
 
@@ -271,12 +291,13 @@ Write columns={'attachment': 'text'}.
         clear_unique_id_on_error=clear_unique_id_on_error,
     )
     _check_options(request, journal=journal, chunk_rows=chunk_rows, limit=limit, on_error=on_error, resubmit=resubmit)
-    job = _prepare(frame, request, chunk_rows=chunk_rows, progress=progress, client=client)
+    rows = as_pandas(frame)
+    job = _prepare(rows, request, chunk_rows=chunk_rows, progress=progress, client=resolve_client(client))
     if on_error == "raise":
         _refuse_bad_rows(job.tasks)
     path = _journal_path(job, journal)
-    if path.exists():
-        with _open_journal(job, journal) as book:
+    if path.exists() and path.stat().st_size:
+        with _open_journal(job, journal, is_read_only=True) as book:
             decisions = _hold_against(book, job.tasks, resubmit)
     else:
         decisions = decide(job.tasks, {}, now=time.time())
@@ -322,32 +343,37 @@ def _check_options(
         raise InputError(
             "unique_id=None leaves the journal as the only guard against doubled rows, so name it: journal='….journal'."
         )
-    if chunk_rows < 1:
-        raise InputError(f"chunk_rows must be at least 1, not {chunk_rows!r}.")
-    if limit is not None and limit < 0:
-        raise InputError(f"limit must be 0 or more, not {limit!r}.")
+    if not isinstance(chunk_rows, int) or chunk_rows < 1:
+        raise InputError(f"chunk_rows is an integer of at least 1, not {chunk_rows!r}.")
+    if limit is not None and (not isinstance(limit, int) or limit < 0):
+        raise InputError(f"limit is an integer of 0 or more, not {limit!r}.")
     if on_error not in ("collect", "raise"):
         raise InputError(f"on_error must be 'collect' or 'raise', not {on_error!r}.")
-    odd = (
-        [status for status in resubmit if status not in _RESUBMITTABLE] if not isinstance(resubmit, str) else [resubmit]
-    )
-    if odd:
-        raise InputError(f"resubmit is a sequence of 'canceled' and 'error', not {odd[0]!r}.")
+    if isinstance(resubmit, str) or not hasattr(resubmit, "__iter__") or set(resubmit) - set(_RESUBMITTABLE):
+        raise InputError(f"resubmit is a sequence of 'canceled' and 'error', not {resubmit!r}.")
     if resubmit and request.unique_id is None:
         raise InputError("resubmit clears the id of the old task, so it needs one: unique_id='auto' or a column.")
 
 
-def _prepare(frame: Any, request: MappingRequest, *, chunk_rows: int, progress: bool, client: Client | None) -> _Job:
+@contextlib.contextmanager
+def _receipt_on_refusal(rows: pd.DataFrame) -> Iterator[None]:
+    """Hang a receipt on a refusal of the run as a whole, also when it comes before the first row."""
+    try:
+        yield
+    except (Unauthorized, Forbidden, NoReplyError) as error:
+        error.receipt = unsent_receipt(rows)
+        raise
+
+
+def _prepare(rows: pd.DataFrame, request: MappingRequest, *, chunk_rows: int, progress: bool, client: Client) -> _Job:
     """Check everything that can be checked before the first row is sent."""
-    rows = as_pandas(frame)
     mapping = resolve_mapping(list(rows.columns), request)
-    client = resolve_client(client)
-    builder = PayloadBuilder(mapping, inherited_parameters(client, mapping))
+    builder = PayloadBuilder(rows, mapping, inherited_parameters(client, mapping))
 
     def payloads() -> Iterator[Any]:
         with bars.bar(len(rows), "Checking", "rows", progress=progress and len(rows) > chunk_rows) as bar:
-            for chunk in builder.chunks(rows, chunk_rows):
-                yield from builder.build(rows, chunk)
+            for chunk in builder.chunks(chunk_rows):
+                yield from builder.build(chunk)
                 bar.update(len(chunk))
 
     tasks = tell_apart(payloads(), mapping.duplicates, has_own_ids=mapping.unique_id is not None)
@@ -367,7 +393,7 @@ def _refuse_bad_rows(tasks: Sequence[Task]) -> None:
 
 def _journal_path(job: _Job, journal: str | os.PathLike[str] | None) -> Path:
     if journal is not None:
-        return Path(journal)
+        return Path(journal).expanduser()
     constants = job.mapping.constants
     parts = (job.mapping.type or "mixed", constants.get("project") or "-", constants.get("batch") or "-")
     name = "-".join(quote(str(part), safe=" ") for part in parts)[:180]
@@ -375,12 +401,13 @@ def _journal_path(job: _Job, journal: str | os.PathLike[str] | None) -> Path:
     return job.client.state_dir / host / job.client.key_fingerprint / f"{name}.journal"
 
 
-def _open_journal(job: _Job, journal: str | os.PathLike[str] | None) -> Journal:
+def _open_journal(job: _Job, journal: str | os.PathLike[str] | None, *, is_read_only: bool = False) -> Journal:
     return Journal(
         _journal_path(job, journal),
         host=job.client.host,
         key_fingerprint=job.client.key_fingerprint,
         recipe=RECIPE_VERSION,
+        is_read_only=is_read_only,
     )
 
 
@@ -404,19 +431,28 @@ def _hold_against(book: Journal, tasks: Sequence[Task], resubmit: Sequence[str])
 
 
 def _chosen(tasks: Sequence[Task], decisions: Sequence[Decision], limit: int | None) -> tuple[set[int], int]:
-    """Choose the tasks that this call sends, by their place in the list, and count their rows."""
-    places = [at for at, decision in enumerate(decisions) if decision.action in SENDING_ACTIONS]
-    chosen = set(places if limit is None else places[:limit])
+    """Choose the tasks that this call sends, by their place in the list, and count their rows.
+
+    Tasks that were refused before come last, or a limit would never get past them.
+    """
+    looked_at = [at for at, decision in enumerate(decisions) if decision.action == "recheck"]
+    sent = [at for at, decision in enumerate(decisions) if decision.action in SENDING_ACTIONS and at not in looked_at]
+    sent.sort(key=lambda at: _was_refused(decisions[at]))
+    chosen = {*looked_at, *sent[:limit]}
     return chosen, sum(len(tasks[at].positions) for at in chosen)
+
+
+def _was_refused(decision: Decision) -> bool:
+    return decision.entry is not None and decision.entry.state == "failed"
 
 
 def _work(job: _Job, decisions: Sequence[Decision], chosen: set[int], chunk_rows: int) -> Iterator[Work]:
     """Make the bodies again, a chunk at a time, of the tasks that are sent."""
     by_first_row = {job.tasks[at].positions[0]: at for at in chosen}
-    for chunk in job.builder.chunks(job.frame, chunk_rows):
+    for chunk in job.builder.chunks(chunk_rows):
         if not any(position in by_first_row for position in chunk):
             continue
-        for payload in job.builder.build(job.frame, chunk):
+        for payload in job.builder.build(chunk):
             at = by_first_row.get(payload.positions[0])
             if at is not None:
                 task = job.tasks[at]
@@ -434,7 +470,7 @@ def _listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "none"
 
 
-def _finish(receipt: pd.DataFrame, run: Run) -> None:
+def _finish(receipt: pd.DataFrame, run: Run, *, says_mapping: bool) -> None:
     """Say how it went in one line, and raise what stopped the run, with the receipt."""
     about = receipt.attrs["refonte"]
     counts = about["counts"]
@@ -447,6 +483,7 @@ def _finish(receipt: pd.DataFrame, run: Run) -> None:
         line += (
             f" {changed:,} rows differ from what was sent when their task was made; the tasks were left as they are."
         )
+    line += f" Mapping, by the columns' names: {about['mapping']}." if says_mapping else ""
     line += f" Journal: {about['journal']}"
     bars.say(line)
     left = counts["unsent"]
@@ -464,5 +501,7 @@ def _finish(receipt: pd.DataFrame, run: Run) -> None:
 
 
 def _with_rest(error: RefonteError, left: int, rows: int) -> str:
-    error.message = f"{error.message} {left:,} of {rows:,} rows are unsent; run the same call again to go on."
+    error.message = (
+        f"{error.message.rstrip('.')}. {left:,} of {rows:,} rows are unsent; run the same call again to go on."
+    )
     return error.message

@@ -146,10 +146,10 @@ def is_parameter(name: str, task_type: str | None) -> bool:
     )
 
 
-def inheritable_parameters() -> frozenset[str]:
-    """Name all parameters that a project can fill in: those that are not the thing to be labeled itself."""
+def inheritable_parameters() -> dict[str, Any]:
+    """Name all parameters that a project can fill in, without values: all but the thing to be labeled itself."""
     required = {name for needs in _NEEDS.values() for group in needs.required for name in group}
-    return frozenset(required - {*_ATTACHMENT[:2], "text", "lidar_task", *COMMON_FIELDS})
+    return dict.fromkeys(sorted(required - {*_ATTACHMENT[:2], "text", "lidar_task", *COMMON_FIELDS}))
 
 
 def missing_parameters(task_type: str, body: Mapping[str, Any], inherited: Collection[str] = ()) -> list[str]:

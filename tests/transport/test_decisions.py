@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -98,6 +96,7 @@ def test_waiting_times_stay_within_bounds(tries: int, jitter: float) -> None:
         ("nan", None),
         ("inf", None),
         ("Sun, 22 Nov 2026 09:00:00 GMT", None),
+        ("Sun, 22 Nov 99999999999999999999 09:00:00 GMT", None),
     ],
 )
 def test_retry_after_in_all_its_forms(value: str, secs: float | None) -> None:
@@ -105,12 +104,18 @@ def test_retry_after_in_all_its_forms(value: str, secs: float | None) -> None:
     assert retry_after_secs({"retry-after": value, "date": DATE}) == secs
 
 
-def test_retry_after_as_a_date_without_a_date_header_needs_a_clock() -> None:
-    """The caller's clock stands in for a missing Date."""
-    now = dt.datetime(2026, 11, 22, 10, 0, 50, tzinfo=dt.UTC)
-    headers = {"retry-after": "Sun, 22 Nov 2026 10:01:00 GMT"}
-    assert retry_after_secs(headers, now=now) == 10.0
-    assert retry_after_secs(headers) is None
+def test_retry_after_as_a_date_without_a_date_header_is_no_use() -> None:
+    """Our own clock may differ from the service's."""
+    assert retry_after_secs({"retry-after": "Sun, 22 Nov 2026 10:01:00 GMT"}) is None
+
+
+def test_one_stray_refusal_at_the_start_teaches_no_rate() -> None:
+    """Nothing is known then of what the service bears; the window shrinks, and that is all."""
+    pace = Pace(16)
+    pace.begun(0.0)
+    pace.throttled(0.1, pause_secs=0.0)
+    assert pace.rate is None
+    assert pace.window == 2
 
 
 @given(st.lists(st.tuples(st.sampled_from(["begun", "succeeded", "throttled"]), st.floats(0, 3)), max_size=200))

@@ -121,7 +121,7 @@ def test_receipt_columns_are_never_metadata(column: str) -> None:
 def test_a_receipt_is_known_by_its_columns() -> None:
     """Ids that an earlier call made are made anew."""
     found = resolved(["attachment", *RECEIPT_COLUMNS])
-    assert found.is_receipt
+    assert found.remakes_ids
     assert found.makes_ids
     assert found.unique_id == "unique_id"
 
@@ -136,6 +136,15 @@ def test_a_receipt_is_known_by_its_columns() -> None:
         ({"params": {"attachment": "x"}, "columns": {"attachment": "u"}}, "the same for all rows too"),
         ({"columns": {"geometries": "u", "geometries.box": "u"}}, "mapped both"),
         ({"columns": {"a..b": "u"}}, "no parameter name"),
+        ({"columns": {"metadata": "u"}, "metadata": ["u"]}, "as a whole"),
+        ({"columns": {"metadata.u": "u"}, "metadata": {"u": "v"}}, "no column 'v'"),
+        ({"columns": "u"}, "columns is a dict, not a str"),
+        ({"columns": ["u"]}, "columns is a dict, not a list"),
+        ({"params": [1]}, "params is a dict"),
+        ({"metadata": 5}, "metadata is a list"),
+        ({"batch": 5}, "batch is a text"),
+        ({"project": ""}, "project is a text"),
+        ({"type": 5}, "type is a text"),
         ({"duplicates": "drop"}, "duplicates"),
         ({"group_by": "u"}, "one attachment"),
         ({"group_by": "zzz", "type": "comparison"}, "'zzz'"),

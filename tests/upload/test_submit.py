@@ -345,7 +345,7 @@ def test_a_service_that_stays_down_leaves_rows_that_the_next_call_settles(
     receipt = submit(texts(2), client)
     assert outcomes(receipt) == ["failed", "failed"]
     assert receipt["error_code"].tolist() == ["no_reply", "no_reply"]
-    assert "will not be doubled" in receipt["error_message"].iloc[0]
+    assert "it is not doubled" in receipt["error_message"].iloc[0]
     sandbox.faults.clear()
     assert counts(submit(texts(2), client)) == {"created": 2}
     assert len(tasks_of(client)) == 2
