@@ -104,7 +104,7 @@ class _Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Routes are matched on the raw path and its segments decoded afterwards: names may hold slashes.
-        inner = {**scope, "path": scope["raw_path"].decode("latin-1"), "sandbox": self._running}
+        inner = {**scope, "path": self._path(scope["raw_path"].decode("latin-1")), "sandbox": self._running}
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         is_ours = headers.get(b"host", "").lower() in self._running.hosts
         origin = headers.get(b"origin")
@@ -114,6 +114,13 @@ class _Door:
             return
         refusal = Refusal(403, "The sandbox answers to its own loopback address only, and not to other web pages.")
         await _response(refusal_answer(refusal), self._running.service.clock.now_ms())(inner, receive, send)
+
+    def _path(self, target: str) -> str:
+        """Take our own address off the whole URL that a client which sees a proxy in us asks for (RFC 9112, 3.2.2)."""
+        scheme, _, rest = target.partition("://")
+        host, slash, path = rest.partition("/")
+        is_ours = scheme.lower() == "http" and host.lower() in self._running.hosts
+        return slash + path if is_ours else target
 
 
 class _Gone(Exception):

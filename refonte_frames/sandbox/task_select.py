@@ -13,6 +13,9 @@ __all__ = ["NARROW_WINDOW_ROWS", "TaskSelect", "window_terms"]
 #: Up to so many rows, walking the index of a time window and sorting is cheaper than walking the list's order.
 NARROW_WINDOW_ROWS = 2000
 
+#: More tags than this are looked up in one go: SQLite unites 500 SELECTs at most.
+_UNITED_TAGS = 20
+
 Statement = tuple[str, list[Any]]
 Term = tuple[str, list[Any]]
 
@@ -117,6 +120,9 @@ class TaskSelect:
 
     def _tags(self, before: int | None, limit: int | None) -> Term:
         """Match any of the tags; when nothing else is asked, no more rows per tag than the page needs."""
+        if len(self.filter.tags) > _UNITED_TAGS:
+            marks = _marks(self.filter.tags)
+            return f"t.id IN (SELECT id FROM tag WHERE world = ? AND tag IN ({marks}))", [self.world, *self.filter.tags]
         parts, values = [], []
         for tag in self.filter.tags:
             bound = " AND id < ?" if before is not None else ""

@@ -57,6 +57,13 @@ class TrackedProtocol(H11Protocol):
         self._may_write.set()
         super().resume_writing()
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP as everything else is refused: uvicorn would answer in plain text."""
+        answer = encode({"status_code": 400, "error": msg})
+        headers = (("content-type", "application/json"), ("content-length", str(len(answer))), ("connection", "close"))
+        self.transport.write(_head(400, headers) + answer)
+        self.transport.close()
+
     async def write(self, piece: bytes) -> None:
         """Write bytes past the server, no faster than the client reads."""
         self.transport.write(piece)
