@@ -270,6 +270,12 @@ def set_switches(running: Running, asked: Asked) -> Answer:
     return Answer.of(running.service.switches)
 
 
+def reset_switches(running: Running, _asked: Asked) -> Answer:
+    """DELETE /_sandbox/switches: all as they were at the start."""
+    running.service.switches = running.switches_at_start
+    return Answer.of(running.service.switches)
+
+
 def list_requests(running: Running, _asked: Asked) -> Answer:
     """GET /_sandbox/requests: the last calls to the API, oldest first."""
     return Answer.of({"requests": list(running.requests)})
@@ -294,5 +300,6 @@ CONTROL_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/_sandbox/faults", add_fault),
     ("DELETE", "/_sandbox/faults", clear_faults),
     ("POST", "/_sandbox/switches", set_switches),
+    ("DELETE", "/_sandbox/switches", reset_switches),
     ("GET", "/_sandbox/requests", list_requests),
 )

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from refonte_frames.sandbox.deliveries import Postman
     from refonte_frames.sandbox.exchange import Asked
     from refonte_frames.sandbox.faults import Faults, Order
-    from refonte_frames.sandbox.service import Service
+    from refonte_frames.sandbox.service import Service, Switches
 
 __all__ = ["Running"]
 
@@ -27,6 +27,8 @@ class Running:
         What a control call must carry.
     hosts : frozenset of str
         Values of the Host header that are answered: another one is a web page that had its name rebound to us.
+    switches_at_start : Switches
+        What a reset of the switches goes back to: `set_switches` makes new ones and leaves these alone.
     requests : deque of dict
         The last requests to the API, without keys and bodies.
     in_flight : set
@@ -38,8 +40,13 @@ class Running:
     postman: Postman
     token: str
     hosts: frozenset[str]
+    switches_at_start: Switches = field(init=False)
     requests: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=10_000))
     in_flight: set[tuple[bytes, str] | None] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """Keep the switches the server was started with."""
+        self.switches_at_start = self.service.switches
 
     def note(self, asked: Asked, order: Order) -> None:
         """Keep a line about a request."""

@@ -132,15 +132,18 @@ class Sandbox:
 
     def close(self) -> None:
         """Stop the server and remove its temporary files; a second time does nothing."""
-        for client in self._clients.values():
-            client.close()
-        self._clients.clear()
+        self._close_clients()
         process, self._process = self._process, None
         if process is not None:
             _stop(process)
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+
+    def _close_clients(self) -> None:
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
 
     def __enter__(self) -> Self:
         """Start, unless it runs."""
@@ -199,6 +202,11 @@ class Sandbox:
             self._clients[key] = Client(api_key=key, base_url=self.base_url, state_dir=self.state_dir)
         return self._clients[key]
 
+    def forget_clients(self) -> None:
+        """Close its clients and remove their journals: the next client knows nothing of what was sent before."""
+        self._close_clients()
+        shutil.rmtree(self.state_dir, ignore_errors=True)
+
     @contextlib.contextmanager
     def activate(self, key: str = "live_demo") -> Iterator[Self]:
         """Make this sandbox the default of every function of the package, for the length of a ``with`` block."""
@@ -256,6 +264,10 @@ class Sandbox:
     def fail_attachments(self, *patterns: str) -> None:
         """From now on, attachments that match cannot be downloaded: their tasks end in ``error``."""
         self.control("POST", "/switches", {"broken_attachments": list(patterns)})
+
+    def reset_switches(self) -> None:
+        """Take back `fail_attachments` and every other switch: they are as they were at the start."""
+        self.control("DELETE", "/switches")
 
     def reset(self, *, key: str = "live_demo") -> None:
         """Empty one world."""

@@ -1,4 +1,4 @@
-"""Requests that are no good HTTP, or too much of it: each is refused in the documented shape, and the next one works."""
+"""Requests that are no good HTTP, or too much of it: refused in the documented shape, and the next one works."""
 
 from __future__ import annotations
 
