@@ -46,7 +46,7 @@ __all__ = ["Job", "Settled", "Settler"]
 _TRIES_A_KEY: Final = 3
 _MAX_GENERATIONS: Final = 3
 #: A refusal for rate may have been saved under the key, so the next key is tried after a few of them.
-_THROTTLES_A_KEY: Final = 6
+_THROTTLES_A_KEY: Final = 4
 _MAX_THROTTLED_KEYS: Final = 8
 #: Our clock and the service's may differ by this much.
 _CLOCK_SKEW_SECS: Final = 300.0

@@ -501,7 +501,7 @@ def _finish(receipt: pd.DataFrame, run: Run, *, says_mapping: bool) -> None:
 
 
 def _with_rest(error: RefonteError, left: int, rows: int) -> str:
-    error.message = (
-        f"{error.message.rstrip('.')}. {left:,} of {rows:,} rows are unsent; run the same call again to go on."
-    )
+    if left:
+        said = error.message.rstrip(".")
+        error.message = f"{said}. {left:,} of {rows:,} rows are unsent; run the same call again to go on."
     return error.message

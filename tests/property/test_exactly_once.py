@@ -28,7 +28,7 @@ class Killed(BaseException):
 class MortalClient(rf.Client):
     """A client whose process ends at the n-th request, before it goes out or after its answer came.
 
-    Every state of the journal lies between two requests, so these are all the instants there are.
+    The journal is written between requests only, so together these are the instants at which it can be found.
     """
 
     lives_left: int = 0
@@ -36,8 +36,6 @@ class MortalClient(rf.Client):
 
     def send_once(self, call: Call, *, stop: threading.Event | None = None) -> Reply | rf.NoReplyError:
         """Send, unless this is the end."""
-        if call.method != "POST":
-            return super().send_once(call, stop=stop)
         self.lives_left -= 1
         if self.lives_left == 0 and not self.dies_after:
             raise Killed
@@ -53,35 +51,68 @@ def worlds() -> list[int]:
     return [0]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+#: What goes wrong with an answer, and whether the service acted first.
+TROUBLES = [("drop", "after", 0), ("drop", "before", 0), ("status", "after", 503), ("status", "before", 500)]
+TROUBLES += [("truncate", "after", 0), ("status", "before", 429), ("status", "before", 401), ("status", "before", 400)]
+
+deaths = st.lists(st.tuples(st.integers(1, 2 * ROWS), st.booleans()), max_size=4)
+troubles = st.lists(st.tuples(st.sampled_from(TROUBLES), st.integers(1, ROWS)), max_size=3)
+
+
+@settings(
+    max_examples=max(20, settings().max_examples // 2), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
-    deaths=st.lists(st.tuples(st.integers(1, ROWS + 2), st.booleans()), max_size=4),
+    deaths=deaths,
+    troubles=troubles,
     workers=st.sampled_from([1, 3]),
     mode=st.sampled_from(["auto", "own", "none"]),
+    chunk_rows=st.sampled_from([2, 100]),
+    limit=st.sampled_from([None, 3]),
 )
 def test_killed_at_any_instant_and_run_again_each_row_is_one_task(
-    sandbox: rf.Sandbox, worlds: list[int], tmp_path: Any, deaths: list[tuple[int, bool]], workers: int, mode: str
+    sandbox: rf.Sandbox,
+    worlds: list[int],
+    tmp_path: Any,
+    deaths: list[tuple[int, bool]],
+    troubles: list[tuple[tuple[str, Any, int], int]],
+    workers: int,
+    mode: str,
+    chunk_rows: int,
+    limit: int | None,
 ) -> None:
-    """However often and wherever it dies, the last run ends with one task a row, and knows each of them."""
+    """However often it dies and whatever the service answers, the last run ends with one task a row."""
     worlds[0] += 1
     key = f"live_once-{worlds[0]}-{sandbox.pid}"
     client = MortalClient(key, sandbox.base_url, max_workers=workers, state_dir=tmp_path / key)
-    frame = pd.DataFrame({"text": [f"text {at}" for at in range(ROWS)], "scene": [f"s{at}" for at in range(ROWS)]})
+    numbers = [*range(ROWS - 1), None]
+    frame = pd.DataFrame({"text": [f"text {at}" for at in range(ROWS)], "n": numbers})
+    frame["scene"] = [f"s{at}" for at in range(ROWS)]
     options: dict[str, Any] = {
         "type": "categorization",
         "columns": {"attachment": "text"},
+        "metadata": ["n"],
         "params": TEXT,
         "unique_id": {"auto": "auto", "own": "scene", "none": None}[mode],
         "journal": tmp_path / key / "x.journal",
         "progress": False,
+        "client": client,
     }
+    sandbox.faults.clear()
+    for (action, side, status), nth in troubles:
+        rule = {"status": status} if status else {}
+        sandbox.faults.add(action, method="POST", path="/task/*", side=side, nth=nth, times=1, retry_after="0", **rule)
     for lives, dies_after in deaths:
         client.lives_left, client.dies_after = lives, dies_after
-        with contextlib.suppress(Killed):
-            rf.submit(frame, client=client, **options)
+        with contextlib.suppress(Killed, rf.RefonteError):
+            rf.submit(frame, chunk_rows=chunk_rows, limit=limit, **options)
     client.lives_left = 0
-    receipt = rf.submit(frame, client=client, **options)
+    with contextlib.suppress(rf.RefonteError):
+        rf.submit(frame, **options)
+    sandbox.faults.clear()
+    receipt = rf.submit(frame, **options)
     served = tasks_of(client)
     assert receipt["outcome"].tolist() == ["created"] * ROWS
+    assert not receipt["changed"].any()
     assert sorted(receipt["task_id"]) == sorted(task["task_id"] for task in served)
     assert sorted(task["params"]["attachment"] for task in served) == frame["text"].tolist()
