@@ -502,6 +502,6 @@ def _finish(receipt: pd.DataFrame, run: Run, *, says_mapping: bool) -> None:
 
 def _with_rest(error: RefonteError, left: int, rows: int) -> str:
     if left:
-        said = error.message.rstrip(".")
-        error.message = f"{said}. {left:,} of {rows:,} rows are unsent; run the same call again to go on."
+        end = "" if error.message.endswith((".", "?")) else "."
+        error.message = f"{error.message}{end} {left:,} of {rows:,} rows are unsent; run the same call again to go on."
     return error.message
