@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     # What `__getattr__` does at run time, for editors and type checkers; a test compares the two.
     from refonte_frames import schemas
     from refonte_frames.client import Client
+    from refonte_frames.export.batches import read_batches
     from refonte_frames.export.export import export_tasks
     from refonte_frames.export.opened import Export, open_export
     from refonte_frames.export.read import (
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
         scan_tasks,
     )
     from refonte_frames.export.report import ExportReport
+    from refonte_frames.export.results import results
+    from refonte_frames.export.wait import wait
     from refonte_frames.resources import batches, projects
     from refonte_frames.resources.tasks import (
         add_tags,
@@ -66,6 +69,7 @@ _HOMES = {
     "read_tasks": "export.read",
     "remove_tags": "resources.tasks",
     "resend_callbacks": "resources.tasks",
+    "results": "export.results",
     "scan_annotations": "export.read",
     "scan_audits": "export.read",
     "scan_tasks": "export.read",
@@ -74,6 +78,7 @@ _HOMES = {
     "set_unique_ids": "resources.tasks",
     "submit": "upload.submit",
     "to_tasks": "upload.convert",
+    "wait": "export.wait",
 }
 #: Modules that are public as a whole: namespaces of functions or constants.
 _NAMESPACES = {
@@ -110,6 +115,7 @@ __all__ = [
     "SubmitInterrupted",
     "TooManyRequests",
     "Unauthorized",
+    "WaitTimeout",
     "add_tags",
     "audit",
     "batches",
@@ -125,9 +131,11 @@ __all__ = [
     "read",
     "read_annotations",
     "read_audits",
+    "read_batches",
     "read_tasks",
     "remove_tags",
     "resend_callbacks",
+    "results",
     "scan_annotations",
     "scan_audits",
     "scan_tasks",
@@ -137,6 +145,7 @@ __all__ = [
     "set_unique_ids",
     "submit",
     "to_tasks",
+    "wait",
 ]
 
 

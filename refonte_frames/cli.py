@@ -396,11 +396,42 @@ def status(
     """
     from refonte_frames.resources import batches as resource  # noqa: PLC0415 - --help answers without pandas
 
-    counted = resource.status(batches, client=_client(base_url))
-    if as_json:
-        _print_json(counted.to_dict("records"))
-    else:
-        _print_rows(counted, limit=None)
+    _give_status(resource.status(batches, client=_client(base_url)), as_json=as_json)
+
+
+@app.command()
+def wait(
+    batch: Annotated[str, typer.Argument(metavar="BATCH", help="Name of the batch.", show_default=False)],
+    *,
+    poll_secs: Annotated[
+        float, typer.Option("--poll", min=0.1, metavar="SECONDS", help="Between two looks at the batch.")
+    ] = 30.0,
+    timeout_secs: Annotated[
+        float | None,
+        typer.Option("--timeout", min=0, metavar="SECONDS", help="Give up then. Default: as long as it takes."),
+    ] = None,
+    as_json: AsJson = False,
+    base_url: BaseUrl = None,
+) -> None:
+    """Wait until all tasks of a batch have ended.
+
+    They have when none is pending; the batch's own status does not count. The numbers are printed on stdout. Exit code
+    1 if tasks ended in error, or had not ended when the time was over. A batch in staging is refused: finalize it.
+
+    \b
+    Example:
+      refonte-frames wait kittens_2020-07 --timeout 86400 && refonte-frames export tasks kittens
+    """
+    from refonte_frames.export import wait as waiting  # noqa: PLC0415 - --help answers without pandas
+
+    try:
+        ended = waiting.wait(batch, poll_secs=poll_secs, timeout_secs=timeout_secs, client=_client(base_url))
+    except errors.WaitTimeout as error:
+        _give_status(error.status, as_json=as_json)
+        _complain(error.message)
+        raise typer.Exit(SOME_ROWS_FAILED) from None
+    _give_status(ended, as_json=as_json)
+    raise typer.Exit(SOME_ROWS_FAILED if ended["tasks_error"].any() else ALL_WELL)
 
 
 @export_app.command("tasks")
@@ -532,6 +563,13 @@ def _params(given: str | None) -> dict[str, Any] | None:
 
 def _unique_id(given: str) -> str | None:
     return None if given == "none" else given
+
+
+def _give_status(counted: pd.DataFrame, *, as_json: bool) -> None:
+    if as_json:
+        _print_json(counted.to_dict("records"))
+    else:
+        _print_rows(counted, limit=None)
 
 
 def _give_receipt(receipt: pd.DataFrame, out: Path | None, *, as_json: bool) -> None:

@@ -22,6 +22,7 @@
     ├── ReplyError                   it answered, but not as documented
     ├── JournalError                 the journal of a submission cannot be used
     ├── ExportError                  an exported dataset cannot be read or written
+    ├── WaitTimeout (TimeoutError)   tasks had not ended when the time to wait was over
     └── SandboxError                 the local server could not be started or steered
 
     SubmitInterrupted (KeyboardInterrupt)   Ctrl-C during a submission, after all rows in flight were settled
@@ -59,6 +60,7 @@ __all__ = [
     "SubmitInterrupted",
     "TooManyRequests",
     "Unauthorized",
+    "WaitTimeout",
 ]
 
 
@@ -235,6 +237,20 @@ class JournalError(RefonteError):
 
 class ExportError(RefonteError):
     """An exported dataset cannot be read or written."""
+
+
+class WaitTimeout(RefonteError, TimeoutError):
+    """Tasks had not ended when the time to wait was over.
+
+    Attributes
+    ----------
+    status : pandas.DataFrame
+        The statuses at the last look, in the form in which `wait` returns them.
+    """
+
+    def __init__(self, message: str, *, status: Any = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class SandboxError(RefonteError):

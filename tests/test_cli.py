@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 
 from refonte_frames.client import Client
+from refonte_frames.export import read
 from refonte_frames.resources import batches, projects
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def rows_of(text: str) -> list[dict[str, str]]:
 # help
 
 
-@pytest.mark.parametrize("command", ["demo", "sandbox", "submit", "plan", "status", "export tasks"])
+@pytest.mark.parametrize("command", ["demo", "sandbox", "submit", "plan", "status", "wait", "export tasks"])
 def test_every_command_explains_itself(shell: Shell, command: str) -> None:
     """--help of every command has an example and ends well."""
     done = shell.run(*command.split(), "--help")
@@ -329,7 +330,7 @@ def test_a_refused_key_is_exit_code_3(shell: Shell) -> None:
     assert "a-key-of-no-world" not in done.stderr + done.stdout
 
 
-# plan, status
+# plan, status, wait
 
 
 def test_plan_changes_nothing(shell: Shell) -> None:
@@ -364,6 +365,32 @@ def test_status_of_an_unknown_batch_is_exit_code_3(shell: Shell) -> None:
     done = shell.run("status", "june")
     assert done.returncode == 3
     assert "There is no batch 'june'" in done.stderr
+
+
+def test_wait_ends_with_the_tasks_of_a_batch(shell: Shell, sandbox: Sandbox) -> None:
+    """Exit code 1 while tasks are pending when the time is over, 0 when all are completed, 1 if one ended in error."""
+    projects.create("words", type="categorization", client=shell.client)
+    batches.create("july", project="words", client=shell.client)
+    assert shell.run("submit", "texts.csv", *SUBMIT_TEXTS, "--batch", "july").returncode == 0
+    early = shell.run("wait", "july", "--timeout", "0", "--json")
+    assert (early.returncode, json.loads(early.stdout)[0]["tasks_pending"]) == (1, 3)
+    assert "3 of 3 tasks had not ended after 0 s" in early.stderr
+    ids = read.read_tasks(batch="july", client=shell.client)["task_id"].tolist()
+    for task_id in ids:
+        sandbox.complete(task_id)
+    done = shell.run("wait", "july", "--poll", "1")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1].split()[:4] == ["july", "completed", "0", "3"]
+
+
+def test_wait_for_tasks_in_error_is_exit_code_1(shell: Shell, sandbox: Sandbox) -> None:
+    """All have ended, but not all are well."""
+    projects.create("words", type="categorization", client=shell.client)
+    batches.create("july", project="words", client=shell.client)
+    shell.write("text.csv", "text\na red car\n")
+    assert shell.run("submit", "text.csv", *SUBMIT_TEXTS, "--batch", "july").returncode == 0
+    sandbox.fail(read.read_tasks(batch="july", client=shell.client)["task_id"].iloc[0])
+    assert shell.run("wait", "july").returncode == 1
 
 
 # export

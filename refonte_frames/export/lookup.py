@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +15,7 @@ from refonte_frames.export.pages import read_pages
 from refonte_frames.transport.calls import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from refonte_frames.export.decode import TaskDoc
     from refonte_frames.export.sweep import Source
@@ -51,14 +52,16 @@ def ids_of(name: str, values: str | Iterable[Any]) -> list[str]:
     Raises
     ------
     InputError
-        If one of them is no text: an id that went through a number may have lost digits.
+        If one of them is no text, or empty: an id that went through a number may have lost digits.
     """
+    if not isinstance(values, Iterable) or isinstance(values, pd.DataFrame):
+        raise InputError(f"{name}: give a text, or a list or Series of texts, not a {type(values).__name__}.")
     ids: list[str] = []
     for value in [values] if isinstance(values, str) else values:
-        if isinstance(value, str):
+        if isinstance(value, str) and value:
             ids.append(value)
         elif not (pd.api.types.is_scalar(value) and pd.isna(value)):
-            raise InputError(f"{name} holds {value!r}, which is no text: ids are texts, read the column as str.")
+            raise InputError(f"{name} holds {value!r}: ids are texts that are not empty, read the column as str.")
     return list(dict.fromkeys(ids))
 
 
@@ -81,8 +84,12 @@ def chunks_of(ids: Sequence[str]) -> Iterator[list[str]]:
         yield chunk
 
 
-def by_unique_ids(source: Source, ids: Sequence[str]) -> Found:
-    """Look tasks up by unique_id, under the source's other filters.
+def _note_nothing(_: int) -> None:
+    pass
+
+
+def by_unique_ids(source: Source, ids: Sequence[str], note: Callable[[int], None] = _note_nothing) -> Found:
+    """Look tasks up by unique_id, under the source's other filters; `note` is told of every few ids that are done.
 
     Many ids go into one query only after it was seen once that two ids bring two tasks: the documentation does not
     say so, and a service that looks at one of them only would make all others seem missing.
@@ -95,9 +102,11 @@ def by_unique_ids(source: Source, ids: Sequence[str]) -> Found:
     rest = chunks[1:]
     if len(found) < 2 and len(ids) > 1 and not query.takes_several():
         rest = [[text] for text in ids if text not in found]
+    note(len(ids) - sum(map(len, rest)))
     with ThreadPoolExecutor(source.client.max_workers) as pool:
-        for more in pool.map(query.ask, rest):
+        for chunk, more in zip(rest, pool.map(query.ask, rest), strict=True):
             found.update(more)
+            note(len(chunk))
     return Found(
         [found[text] for text in ids if text in found],
         [text for text in ids if text not in found],
@@ -143,8 +152,8 @@ class _ByUniqueId:
             yield from page.docs
 
 
-def by_task_ids(source: Source, ids: Sequence[str]) -> Found:
-    """Read tasks one by one: the service's list has no filter on task ids."""
+def by_task_ids(source: Source, ids: Sequence[str], note: Callable[[int], None] = _note_nothing) -> Found:
+    """Read tasks one by one: the service's list has no filter on task ids; `note` is told of every one."""
 
     def read(task_id: str) -> tuple[TaskDoc | None, int]:
         try:
@@ -153,8 +162,11 @@ def by_task_ids(source: Source, ids: Sequence[str]) -> Found:
             return None, 0
         return source.decoder.decode_task(reply.body, where=f"GET /task/{task_id}"), reply.wire_bytes
 
+    read_all: list[tuple[TaskDoc | None, int]] = []
     with ThreadPoolExecutor(source.client.max_workers) as pool:
-        read_all = list(pool.map(read, ids))
+        for one in pool.map(read, ids):
+            read_all.append(one)
+            note(1)
     return Found(
         [doc for doc, _ in read_all if doc is not None],
         [task_id for task_id, (doc, _) in zip(ids, read_all, strict=True) if doc is None],

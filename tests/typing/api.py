@@ -22,6 +22,13 @@ assert_type(to_tasks(frame, type="categorization", metadata={"source": "text"}),
 assert_type(from_tasks([{"type": "categorization"}], rows="attachment", metadata="columns"), pd.DataFrame)
 assert_type(rf.submit(frame, type="categorization"), pd.DataFrame)
 assert_type(rf.export_tasks("out"), ExportReport)
+assert_type(rf.cancel(frame, clear_unique_id=True, dry_run=True), pd.DataFrame)
+assert_type(rf.set_metadata(frame, columns={"source": "text"}), pd.DataFrame)
+assert_type(rf.add_tags(frame, ["night"], task_id="id"), pd.DataFrame)
+assert_type(rf.audit(frame, accepted="is_good", comments="remark", journal="audit.journal"), pd.DataFrame)
+assert_type(rf.results(frame), pd.DataFrame)
+assert_type(rf.results(frame, annotations=True), tuple[pd.DataFrame, pd.DataFrame])
+assert_type(rf.wait("batch", poll_secs=5, timeout_secs=60), pd.DataFrame)
 
 try:
     submit(frame)
@@ -31,5 +38,6 @@ except ApiError as error:
     assert_type(error.status_code, int)
 
 submit(frame, duplicates="drop")  # type: ignore[arg-type]
+rf.add_tags(frame)  # type: ignore[call-arg]
 submit(frame, "categorization")  # type: ignore[call-arg]
 submit(frame, instruction="Label it")  # type: ignore[call-arg]

@@ -1,0 +1,126 @@
+"""Which task each row of a caller's frame stands for, and its look-up in few calls; no tables are made here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import pandas as pd
+
+from refonte_frames.errors import ColumnError, ReplyError
+from refonte_frames.export.lookup import by_task_ids, by_unique_ids, ids_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Hashable, Sequence
+
+    from refonte_frames.export.decode import TaskDoc
+    from refonte_frames.export.sweep import Source
+
+__all__ = ["RowTasks", "beside"]
+
+
+@dataclass(frozen=True, slots=True)
+class RowTasks:
+    """The rows of a frame and the ids of their tasks.
+
+    Attributes
+    ----------
+    rows : pandas.DataFrame
+        The caller's; never changed.
+    keys : list of str or None
+        What tells the task of each row: its task_id, or its unique_id where the frame has no column of task ids.
+    by_unique_id : bool
+        Whether the keys are unique_ids.
+    unique_ids : dict of str to str
+        The unique_id that stands beside a task_id: many of them can be asked for in one call.
+    """
+
+    rows: pd.DataFrame
+    keys: list[str | None]
+    by_unique_id: bool
+    unique_ids: dict[str, str]
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame, task_id: Hashable) -> Self:
+        """Read the ids of a frame.
+
+        A row without a task_id has no task, even if it has a unique_id: a refused row's id may be another task's.
+
+        Raises
+        ------
+        ColumnError
+            There is neither a column of task ids nor one of unique_ids.
+        InputError
+            An id is no text.
+        """
+        names = rows.columns.tolist()
+        if task_id in names:
+            keys = _ids(rows, task_id)
+            beside_them = rows["unique_id"].tolist() if names.count("unique_id") == 1 else [None] * len(rows)
+            pairs = zip(keys, beside_them, strict=True)
+            unique_ids = {key: text for key, text in pairs if key and isinstance(text, str) and text}
+            return cls(rows, keys, by_unique_id=False, unique_ids=unique_ids)
+        if task_id == "task_id" and "unique_id" in names:
+            return cls(rows, _ids(rows, "unique_id"), by_unique_id=True, unique_ids={})
+        raise ColumnError(
+            f"The frame has no column {task_id!r} with the tasks' ids{_or_unique_id(task_id)}. Name it: task_id='…'. "
+            f"It has: {', '.join(map(repr, names)) or 'no columns'}."
+        )
+
+    @property
+    def distinct(self) -> list[str]:
+        """Each key once, in the order of its first row."""
+        return list(dict.fromkeys(key for key in self.keys if key is not None))
+
+    def look_up(self, source: Source, keys: Collection[str], note: Callable[[int], None]) -> dict[str, TaskDoc]:
+        """Look the tasks of some keys up; those without a task are left out."""
+        if self.by_unique_id:
+            return {str(doc.unique_id): doc for doc in by_unique_ids(source, list(keys), note).docs}
+        found = self._by_ids_beside(source, keys, note)
+        rest = [key for key in keys if key not in found]
+        return found | {doc.task_id: doc for doc in by_task_ids(source, rest, note).docs}
+
+    def _by_ids_beside(self, source: Source, keys: Collection[str], note: Callable[[int], None]) -> dict[str, TaskDoc]:
+        """Find what can be found by unique_id; an id that another task has by now brings nothing."""
+        asked = {self.unique_ids[key]: key for key in keys if key in self.unique_ids}
+        try:
+            docs = by_unique_ids(source, list(asked)).docs
+        except ReplyError:
+            # A service without this filter: its tasks are read one by one.
+            return {}
+        found = {doc.task_id: doc for doc in docs if asked[str(doc.unique_id)] == doc.task_id}
+        note(len(found))
+        return found
+
+
+def _ids(rows: pd.DataFrame, name: Hashable) -> list[str | None]:
+    cells: list[Any] = _column(rows, name).tolist()
+    ids_of(str(name), cells)  # refuses what is no text
+    return [cell if isinstance(cell, str) and cell else None for cell in cells]
+
+
+def _column(rows: pd.DataFrame, name: Hashable) -> pd.Series[Any]:
+    names: list[Any] = rows.columns.tolist()
+    count = names.count(name)
+    if count > 1:
+        raise ColumnError(f"The frame has {count} columns {name!r}; rename all but one of them.")
+    column: pd.Series[Any] = rows[name]
+    return column
+
+
+def _or_unique_id(task_id: Hashable) -> str:
+    return ", and no column 'unique_id'" if task_id == "task_id" else ""
+
+
+def beside(rows: pd.DataFrame, ours: pd.DataFrame) -> pd.DataFrame:
+    """Put columns of ours behind the caller's rows; a name that the caller uses gets ``_task`` behind it."""
+    names = rows.columns.tolist()
+    added = ours.rename(columns={name: _free_name(name, names) for name in ours.columns})
+    added.index = rows.index
+    joined = pd.concat([rows, added], axis=1)
+    joined.attrs = {}
+    return joined
+
+
+def _free_name(name: str, names: Sequence[Any]) -> str:
+    return name if name not in names else _free_name(f"{name}_task", names)
