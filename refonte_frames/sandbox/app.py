@@ -22,6 +22,7 @@ from refonte_frames.sandbox.clock import http_date
 from refonte_frames.sandbox.control import CONTROL_ROUTES
 from refonte_frames.sandbox.exchange import Answer, Asked, Refusal, World, refusal_answer
 from refonte_frames.sandbox.files import MAX_FILE_BYTES
+from refonte_frames.sandbox.page_routes import PAGE_ROUTES, refusal_page
 from refonte_frames.sandbox.routes import ROUTES
 from refonte_frames.sandbox.task_routes import create_task, save_reply
 
@@ -52,6 +53,8 @@ def make_app(running: Running) -> ASGIApp:
     routes = [_route(path, _ApiCall(running, verbs), verbs) for path, verbs in api.items()]
     control = _grouped(CONTROL_ROUTES)
     routes += [_route(path, _ControlCall(running, verbs), verbs) for path, verbs in control.items()]
+    pages = _grouped(PAGE_ROUTES)
+    routes += [_route(path, _PageCall(running, verbs), verbs) for path, verbs in pages.items()]
     handlers: Mapping[Any, Callable[[Request, Any], Any]] = {404: _not_found, 405: _wrong_verb, Exception: _crash}
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
@@ -189,21 +192,27 @@ class _ApiCall(_Call):
     async def _answer(self, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
         running = self._running
         order = running.faults.order(asked)
+        status = None
         try:
-            await self._answer_or_spoil(order, replace(asked, twists=order.twists), scope, receive, send)
+            status = await self._answer_or_spoil(order, replace(asked, twists=order.twists), scope, receive, send)
         finally:
-            running.note(asked, order)
+            running.note(asked, order, status)
             running.postman.wake_if_due()
 
-    async def _answer_or_spoil(self, order: Order, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer_or_spoil(
+        self, order: Order, asked: Asked, scope: Scope, receive: Receive, send: Send
+    ) -> int | None:
+        """Give the status that was sent; None when an ordered fault left no whole answer."""
         rule = order.rule
-        if rule is None:
-            await self._send(self._handle(asked), scope, receive, send)
-            return
-        answer = await self._sabotage(rule, asked)
+        answer = self._handle(asked) if rule is None else await self._sabotage(rule, asked)
         if answer is not None:
             await self._send(answer, scope, receive, send)
-            return
+            return answer.status
+        if rule is not None:
+            await self._spoil(rule, asked, scope, receive)
+        return None
+
+    async def _spoil(self, rule: Rule, asked: Asked, scope: Scope, receive: Receive) -> None:
         real = self._handle(asked) if rule.acts_first else refusal_answer(Refusal(500, "Sabotaged before it was read."))
         date = http_date(self._running.service.clock.now_ms())
         headers = (("content-type", "application/json"), ("date", date), ("connection", "close"), *real.headers)
@@ -294,4 +303,17 @@ class _ControlCall(_Call):
         answer = self._handler(asked)(self._running, asked)
         # Whoever moved the clock or ended a task finds everything that follows from it done.
         await self._running.postman.deliver_due()
+        await self._send(answer, scope, receive, send)
+
+
+class _PageCall(_Call):
+    """A call of the page: anybody who gets past the door may look, and a form brings the token itself."""
+
+    async def _answer(self, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            answer = self._handler(asked)(self._running, asked)
+            if asked.method == "POST":
+                await self._running.postman.deliver_due()
+        except Refusal as refusal:
+            answer = refusal_page(refusal)
         await self._send(answer, scope, receive, send)

@@ -131,13 +131,14 @@ class LaborTable:
             astuple(delivery),
         )
 
-    def deliveries_of(self, world: World) -> list[Delivery]:
-        """List the tries of a world's callbacks, oldest first."""
+    def deliveries_of(self, world: World, *, newest: int = -1) -> list[Delivery]:
+        """List the tries of a world's callbacks, oldest first: all, or so many of the newest."""
         rows = self._db.execute(
-            "SELECT world, name, target, number, at_ms, status, note FROM delivery WHERE world = ? ORDER BY id",
-            (world.row,),
-        )
-        return [Delivery(*row) for row in rows]
+            "SELECT world, name, target, number, at_ms, status, note FROM delivery WHERE world = ? "
+            "ORDER BY id DESC LIMIT ?",
+            (world.row, newest),
+        ).fetchall()
+        return [Delivery(*row) for row in reversed(rows)]
 
     def add_mail(self, mail: Mail) -> None:
         """Put a mail into the outbox."""

@@ -6,6 +6,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from refonte_frames.sandbox.clock import stamp
+
 if TYPE_CHECKING:
     from refonte_frames.sandbox.deliveries import Postman
     from refonte_frames.sandbox.exchange import Asked
@@ -48,9 +50,16 @@ class Running:
         """Keep the switches the server was started with."""
         self.switches_at_start = self.service.switches
 
-    def note(self, asked: Asked, order: Order) -> None:
-        """Keep a line about a request."""
-        fault = order.rule.action if order.rule else next(iter(order.twists), None)
-        idempotency_key = asked.headers.get("idempotency-key")
-        entry = {"method": asked.method, "path": asked.path, "query": asked.query, "fault": fault}
-        self.requests.append({**entry, "idempotency_key": idempotency_key})
+    def note(self, asked: Asked, order: Order, status: int | None) -> None:
+        """Keep a line about a request; the status is None where an ordered fault left no whole answer."""
+        self.requests.append(
+            {
+                "at": stamp(self.service.clock.now_ms()),
+                "method": asked.method,
+                "path": asked.path,
+                "query": asked.query,
+                "status": status,
+                "fault": order.rule.action if order.rule else next(iter(order.twists), None),
+                "idempotency_key": asked.headers.get("idempotency-key"),
+            }
+        )

@@ -159,5 +159,6 @@ def _say_ready(running: Running, sock: socket.socket, host: str) -> None:
     name = f"[{host}]" if ":" in host else host
     url = f"http://{name}:{sock.getsockname()[1]}"
     line = {"url": url, "base_url": f"{url}/v1", "pid": os.getpid(), "control_token": running.token}
+    line["page_url"] = f"{url}/_sandbox/?token={running.token}"
     sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()

@@ -166,6 +166,11 @@ class Sandbox:
         return str(self._running()["base_url"])
 
     @property
+    def page_url(self) -> str:
+        """The page that shows what is in it, to be opened in a browser; holds the control token, so keep it here."""
+        return str(self._running()["page_url"])
+
+    @property
     def pid(self) -> int:
         """Process id of the server."""
         return int(self._running()["pid"])
@@ -274,7 +279,7 @@ class Sandbox:
         self.control("POST", "/reset", {"key": key})
 
     def requests(self) -> list[dict[str, Any]]:
-        """List the last calls to the API, oldest first: method, path, query, idempotency_key, fault."""
+        """List the last calls to the API, oldest first: at, method, path, query, status, fault, idempotency_key."""
         return list(self.control("GET", "/requests")["requests"])
 
     def accept_invitations(self, *, key: str = "live_demo") -> int:

@@ -17,6 +17,7 @@ from refonte_frames.sandbox.catalog import Catalog
 from refonte_frames.sandbox.exchange import World
 from refonte_frames.sandbox.file_table import FileTable
 from refonte_frames.sandbox.labor_table import LaborTable
+from refonte_frames.sandbox.overview_table import OverviewTable
 from refonte_frames.sandbox.people import Member
 from refonte_frames.sandbox.people_table import PeopleTable
 from refonte_frames.sandbox.quality_table import QualityTable
@@ -66,6 +67,8 @@ class Store:
         Quality tasks and their attempts.
     files : FileTable
         Uploaded and imported files.
+    overview : OverviewTable
+        What the page shows.
 
     Raises
     ------
@@ -108,6 +111,7 @@ class Store:
         self.people = PeopleTable(db)
         self.quality = QualityTable(db)
         self.files = FileTable(db)
+        self.overview = OverviewTable(db)
 
     def _checked_version(self, path: Path | None) -> int:
         """Read the schema's version; 0 for a new file. The write lock is taken for it, to find another sandbox."""
@@ -183,6 +187,10 @@ class Store:
     def set_default_callback_url(self, world: World, url: str | None) -> None:
         """Set the callback URL of a world's profile, or take it away."""
         self._db.execute("UPDATE world SET default_callback_url = ? WHERE id = ?", (url, world.row))
+
+    def has_world(self, row: int) -> bool:
+        """Tell whether there is a world with this number."""
+        return self._db.execute("SELECT 1 FROM world WHERE id = ?", (row,)).fetchone() is not None
 
     def world_by_row(self, row: int) -> World:
         """Find a world by its number."""
