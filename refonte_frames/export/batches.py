@@ -46,7 +46,6 @@ class _Envelope(Struct):
 
     docs: list[_Doc]
     totalDocs: int | None = None  # noqa: N815 - the service's name
-    limit: int | None = None
     has_more: bool = False
 
 
@@ -129,16 +128,18 @@ def _read_all(client: Client, query: list[tuple[str, str]], note: Any) -> list[_
     found: dict[str, _Doc] = {}
     for _ in range(1 + _MAX_REREADS):
         known, total = len(found), 0
-        offset = 0
+        offset, seen = 0, set[str]()
         while True:
             page = _page(client, query, offset)
             total = page.totalDocs or 0
             fresh = {_name(doc, offset + index): doc for index, doc in enumerate(page.docs)}
             note(len(fresh.keys() - found.keys()))
             found |= fresh
-            offset += page.limit or len(page.docs)
-            if not page.has_more or not page.docs:
+            # By what came, not by what was asked for: a service may send less, and its next page begins there.
+            offset += len(page.docs)
+            if not page.has_more or not fresh.keys() - seen:
                 break
+            seen |= fresh.keys()
         if len(found) >= total or (known and len(found) == known):
             break
     return list(found.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from refonte_frames.export.drift import Drift
 
-__all__ = ["TASK_TABLES", "build", "empty", "time_of"]
+__all__ = ["EPOCH", "TASK_TABLES", "build", "empty", "time_of"]
 
 #: The tables that a task object fills.
 TASK_TABLES: Final = ("tasks", "audits", "annotations")
@@ -42,7 +43,10 @@ _ANNOTATION_VALUES: Final = (
     *("annotation_id", "field", "geometry", "label", "value", "left", "top", "width", "height", "rotation"),
     *("x", "y", "start", "end", "page", "frame", "url"),
 )
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+#: Beyond them a time is one in the offset it was written with, but not in UTC.
+_FIRST: Final = (datetime.min.replace(tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
+_LAST: Final = (datetime.max.replace(tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
 _TIME: Final = re.compile(
     r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,](?P<fraction>\d+))?)?)?\s?([Zz]|[+-]\d\d(:?\d\d)?)?", re.ASCII
 )
@@ -120,7 +124,10 @@ def time_of(text: str) -> tuple[int | None, bool]:
     except ValueError:
         return None, False
     moment = moment.replace(tzinfo=moment.tzinfo or UTC)
-    return (moment - _EPOCH) // timedelta(microseconds=1), not (match["fraction"] or "")[6:].strip("0")
+    micros = (moment - EPOCH) // timedelta(microseconds=1)
+    if not _FIRST <= micros <= _LAST:
+        return None, False
+    return micros, not (match["fraction"] or "")[6:].strip("0")
 
 
 def _answer(doc: TaskDoc) -> Answer | None:
@@ -162,10 +169,12 @@ class _Reader:
     def times(self, name: str) -> pa.Array:
         """Return a field of all objects as times; what is no time is kept as it was."""
         values = self.values(name)
-        try:
-            return pa.array(values, pa.string()).cast(TS)
-        except pa.ArrowInvalid:
-            return pa.array([self._time(index, name, value) for index, value in enumerate(values)], TS)
+        with contextlib.suppress(pa.ArrowInvalid):
+            times = pa.array(values, pa.string()).cast(TS)
+            found = pc.min_max(times.cast(pa.int64()))
+            if not found["min"].is_valid or (found["min"].as_py() >= _FIRST and found["max"].as_py() <= _LAST):
+                return times
+        return pa.array([self._time(index, name, value) for index, value in enumerate(values)], TS)
 
     def note(self, index: int, name: str, text: str) -> None:
         """Keep the text of a value that has no place in its column."""
@@ -191,22 +200,7 @@ def _tasks(
     docs: Sequence[TaskDoc], answers: Sequence[Answer | None], exported_at: datetime, drift: Drift
 ) -> tuple[pa.RecordBatch, _Extras]:
     reader = _Reader(docs, "tasks", drift)
-    columns: dict[str, Any] = {
-        name: pa.array(reader.values(name), TASKS.field(name).type)
-        for name in [
-            "task_id",
-            "unique_id",
-            "project",
-            "batch",
-            "type",
-            "status",
-            "customer_review_status",
-            "instruction",
-            "callback_url",
-            "priority",
-            "tags",
-        ]
-    }
+    columns: dict[str, Any] = {name: pa.array(reader.values(name), TASKS.field(name).type) for name in _TASK_VALUES}
     columns |= {name: reader.times(name) for name in ("created_at", "updated_at", "completed_at")}
     columns["turnaround_secs"] = _turnaround(columns["created_at"], columns["completed_at"], columns["status"])
     columns |= _attachments(docs, drift)
@@ -377,26 +371,7 @@ def _annotations(answers: Sequence[Answer | None], tasks: pa.RecordBatch, export
     counts = np.fromiter((len(answer.rows) if answer else 0 for answer in answers), np.int64, len(answers))
     columns = _of_parent(tasks, counts, "annotation_index")
     columns |= {
-        name: pa.array(list(map(attrgetter(name), rows)), ANNOTATIONS.field(name).type)
-        for name in [
-            "annotation_id",
-            "field",
-            "geometry",
-            "label",
-            "value",
-            "left",
-            "top",
-            "width",
-            "height",
-            "rotation",
-            "x",
-            "y",
-            "start",
-            "end",
-            "page",
-            "frame",
-            "url",
-        ]
+        name: pa.array(list(map(attrgetter(name), rows)), ANNOTATIONS.field(name).type) for name in _ANNOTATION_VALUES
     }
     columns["vertices"] = _vertices(list(map(attrgetter("vertices"), rows)))
     attributes = [text_of(raw) or None for raw in map(attrgetter("attributes"), rows)]

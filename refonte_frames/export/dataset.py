@@ -29,6 +29,7 @@ from refonte_frames.errors import ExportError
 from refonte_frames.export.columns import empty
 from refonte_frames.export.exchange import exchange, hold
 from refonte_frames.export.filters import differences
+from refonte_frames.export.places import OLD, RUN, find
 from refonte_frames.schemas import SCHEMA_VERSION, SCHEMAS, fingerprint
 
 if TYPE_CHECKING:
@@ -54,8 +55,6 @@ __all__ = [
 FORMAT: Final = 1
 MANIFEST: Final = "_manifest.json"
 _LOCK: Final = "_lock"
-_RUN: Final = "_run"
-_OLD: Final = "_old"
 _PLAN: Final = "plan.json"
 _DONE: Final = "done.jsonl"
 _COMMIT: Final = "commit.json"
@@ -117,6 +116,7 @@ class Job(Struct, frozen=True):
     end: int | None = None
     updated_after: int | None = None
     completed_after: int | None = None
+    created_since: int | None = None
 
 
 class RunPlan(Struct, frozen=True, kw_only=True):
@@ -137,6 +137,7 @@ class RunPlan(Struct, frozen=True, kw_only=True):
     watermark: int
     watermark_source: str
     honours_updated: bool | None
+    service_clock: int | None = None
 
 
 class WindowDone(Struct, frozen=True):
@@ -164,7 +165,7 @@ class Dataset:
         """Read the manifest; None when no run has finished here."""
         try:
             body = (self.root / MANIFEST).read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         manifest = _decoded(body, Manifest, self.root / MANIFEST)
         if manifest.format > FORMAT:
@@ -173,14 +174,13 @@ class Dataset:
 
     def path_of(self, table: str, entry: FileEntry) -> Path:
         """Find a file of a manifest, also when a later run has retired it in the meantime."""
-        places = [self.root / table, self.root / _RUN / table, *sorted((self.root / _OLD).glob(f"*/{table}"))]
-        for place in places:
-            if (place / entry.name).exists():
-                return place / entry.name
-        raise ExportError(
-            f"{self.root / table / entry.name} is missing, though the manifest lists it. "
-            "Export again with full=True to mend the folder."
-        )
+        path = find(self.root, f"{table}/{entry.name}")
+        if path is None:
+            raise ExportError(
+                f"{self.root / table / entry.name} is missing, though the manifest lists it. "
+                "Export again with full=True to mend the folder."
+            )
+        return path
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -193,10 +193,12 @@ class Dataset:
         """
         if self.root.exists() and not self.root.is_dir():
             raise ExportError(f"{self.root} is a file: an export needs a folder of its own.")
-        self._refuse_strangers()
-        self.root.mkdir(parents=True, exist_ok=True)
         path = self.root / _LOCK
-        with path.open("a+b") as file:
+        with self.writing():
+            self._refuse_strangers()
+            self.root.mkdir(parents=True, exist_ok=True)
+            file = path.open("a+b")
+        with file:
             if not hold(file):
                 raise ExportError(f"{self.root} is being written by {_holder(path)}. Wait until it has ended.")
             _note_holder(path)
@@ -205,10 +207,27 @@ class Dataset:
             finally:
                 path.write_bytes(b"")
 
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Tell of a disk that is full, or a folder that may not be written, in a sentence.
+
+        Raises
+        ------
+        ExportError
+            In place of an OSError.
+        """
+        try:
+            yield
+        except OSError as error:
+            raise ExportError(
+                f"{self.root} cannot be written: {error.strerror or error}. What was finished is kept: free some "
+                "space, or mend what is wrong with the folder, and make the same call again to go on."
+            ) from error
+
     def _refuse_strangers(self) -> None:
         """Never write into a folder that holds something else."""
         if self.root.is_dir() and not (self.root / MANIFEST).exists():
-            ours = {_LOCK, _RUN, _OLD, _TMP + MANIFEST, *SCHEMAS}
+            ours = {_LOCK, RUN, OLD, _TMP + MANIFEST, *SCHEMAS}
             strangers = sorted(item.name for item in self.root.iterdir() if item.name not in ours)
             if strangers:
                 raise ExportError(
@@ -224,13 +243,11 @@ class Dataset:
         bool
             Whether there was such a run.
         """
-        is_left = (self.root / _RUN / _COMMIT).exists()
+        is_left = (self.root / RUN / _COMMIT).exists()
         if is_left:
-            self._put_in_place(
-                _decoded((self.root / _RUN / _COMMIT).read_bytes(), Manifest, self.root / _RUN / _COMMIT)
-            )
+            self._put_in_place(_decoded((self.root / RUN / _COMMIT).read_bytes(), Manifest, self.root / RUN / _COMMIT))
         (self.root / (_TMP + MANIFEST)).unlink(missing_ok=True)
-        for place in sorted((self.root / _OLD).glob("*")):
+        for place in sorted((self.root / OLD).glob("*")):
             if time.time() - place.stat().st_mtime > _KEEP_SECS:
                 shutil.rmtree(place)
         return is_left
@@ -256,7 +273,7 @@ class Dataset:
 
     def unfinished(self, settings: Settings) -> Run | None:
         """Return a run that was killed and can be gone on with; anything else below ``_run/`` is removed."""
-        folder = self.root / _RUN
+        folder = self.root / RUN
         with contextlib.suppress(FileNotFoundError, ExportError):
             plan = _decoded((folder / _PLAN).read_bytes(), RunPlan, folder / _PLAN)
             manifest = self.manifest()
@@ -269,7 +286,7 @@ class Dataset:
 
     def begin(self, plan: RunPlan) -> Run:
         """Begin a run."""
-        folder = self.root / _RUN
+        folder = self.root / RUN
         shutil.rmtree(folder, ignore_errors=True)
         for table in plan.settings.tables:
             (folder / PARTS / table).mkdir(parents=True)
@@ -303,14 +320,14 @@ class Dataset:
 
     def _put_in_place(self, manifest: Manifest) -> None:
         """Carry a commit out; beginning again at any point of it ends the same."""
-        run = self.root / _RUN
+        run = self.root / RUN
         for table, entries in manifest.files.items():
             here = self.root / table
             if not all((here / entry.name).exists() for entry in entries):
                 exchange(run / table, here)
         _sync_folder(self.root)
         _write_whole(self.root / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
-        old = self.root / _OLD / f"{manifest.generation - 1:06d}"
+        old = self.root / OLD / f"{manifest.generation - 1:06d}"
         for table in manifest.files:
             if (run / table).exists():
                 old.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,9 @@ import threading
 import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import structs
 
 from refonte_frames.client import resolve_client
 from refonte_frames.errors import InputError
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from refonte_frames.export.versions import Increment
     from refonte_frames.progress import Bar
 
-__all__ = ["export_tasks"]
+__all__ = ["export_tasks", "watermark_of"]
 
 _SECOND: Final = 1_000_000
 _DAY: Final = 86_400 * _SECOND
@@ -49,6 +51,8 @@ _DAY: Final = 86_400 * _SECOND
 _OVERLAP_MICROS: Final = 300 * _SECOND
 #: A run that was gone on with so soon after it began needs no increment behind it.
 _FRESH_SECS: Final = 900
+#: A century; more is a slip of the pen.
+_MOST_DAYS: Final = 36_525
 #: Nothing was updated then yet: a service that finds something does not look at updated_after.
 _FAR_FUTURE: Final = 4_102_444_800 * _SECOND
 #: Tasks in memory over all threads before they are written: larger row groups compress better.
@@ -112,13 +116,14 @@ def export_tasks(  # noqa: PLR0913 - the filters are the service's own names, ea
         For an unusable filter, or one that rules out an incremental run; nothing was sent.
     ExportError
         If the folder was exported with other filters, from another host, or with another key; if it holds other
-        files; or if somebody else is writing to it.
+        files or cannot be written; or if somebody else is writing to it.
 
     Notes
     -----
     The same call after a crash or kill at any instant goes on where it stopped, and after it has finished brings the
-    folder up to date. At every instant ``pd.read_parquet(path / "tasks")`` sees the state of the last finished run,
-    one row per task. One request per 100 tasks, and about one per window of time before; an increment that finds
+    folder up to date. Between runs and while one is under way ``pd.read_parquet(path / "tasks")`` sees the state of the
+    last finished run, one row per task; `open_export` does so also in the instant in which a run puts its files into
+    place. One request per 100 tasks, and about one per window of time before; an increment that finds
     nothing new takes two. Memory stays bounded whatever the number of tasks.
 
     Examples
@@ -152,15 +157,26 @@ def export_tasks(  # noqa: PLR0913 - the filters are the service's own names, ea
     )
     if incremental:
         _require_steady(filters)
-    order = _Order(_dataset_tables(tables), filters, incremental and not full, audit_lookback_days)
+    order = _Order(_dataset_tables(tables), filters, incremental and not full, _lookback_micros(audit_lookback_days))
     dataset = Dataset(path)
     exporter = _Exporter(resolve_client(client), dataset, order, progress)
-    with dataset.lock():
+    with dataset.lock(), dataset.writing():
         return exporter.run()
 
 
+def _lookback_micros(days: Any) -> int | None:
+    if days is None:
+        return None
+    if isinstance(days, bool) or not isinstance(days, int | float) or not 0 <= days <= _MOST_DAYS:
+        raise InputError(
+            f"audit_lookback_days={days!r}: give a number of days from 0 to {_MOST_DAYS:,}, or None not to look back. "
+            "full=True reads everything once more."
+        )
+    return int(days * _DAY)
+
+
 def _dataset_tables(tables: Sequence[str]) -> tuple[str, ...]:
-    names = [tables] if isinstance(tables, str) else list(tables)
+    names = [tables] if isinstance(tables, str) else list(tables or ())
     for name in names:
         if name not in TASK_TABLES:
             raise InputError(f"There is no table {name!r} to export. There are {', '.join(TASK_TABLES)}.")
@@ -186,7 +202,7 @@ class _Order:
     tables: tuple[str, ...]
     filters: Filters
     is_incremental: bool
-    lookback_days: float | None
+    lookback: int | None
 
 
 @dataclass(slots=True)
@@ -243,22 +259,30 @@ class _Exporter:
         if (since := self._lookback(manifest)) is not None:
             bounds.append(Job(completed_after=since))
         plans = [plan_sweep(self._source(bound)) for bound in bounds]
+        total = self._count(self.order.filters)
+        if total is not None and total > manifest.report["rows"]["tasks"] + (plans[0].total or 0):
+            # A task need not have an updated_at before something happens to it (contract 2.3).
+            bounds.append(Job(created_since=manifest.watermark - _OVERLAP_MICROS))
+            plans.append(plan_sweep(self._source(bounds[-1])))
         jobs = [
-            Job(window.start, window.end, bound.updated_after, bound.completed_after)
+            structs.replace(bound, start=window.start, end=window.end)
             for bound, plan in zip(bounds, plans, strict=True)
             for window in plan.windows
         ]
-        whole = replace(plans[0], total=self._count(self.order.filters))
-        return _run_plan(settings, manifest, jobs, whole, is_increment=True, honours=True)
+        return _run_plan(settings, manifest, jobs, replace(plans[0], total=total), is_increment=True, honours=True)
 
     def _lookback(self, manifest: Manifest) -> int | None:
-        days = self.order.lookback_days
-        return None if days is None else manifest.watermark - int(days * _DAY)
+        """Say since when audits are looked for; what lies before the epoch is as good as the epoch."""
+        return None if self.order.lookback is None else max(0, manifest.watermark - self.order.lookback)
 
     def _source(self, job: Job) -> Source:
-        filters = replace(self.order.filters, updated_after=job.updated_after, completed_after=job.completed_after)
-        is_narrowed = job.updated_after is not None or job.completed_after is not None
-        return Source(self.client, filters if is_narrowed else self.order.filters, self.order.tables)
+        """Make a source of the folder's filters and what an increment adds to them."""
+        filters = self.order.filters
+        if job.updated_after is not None or job.completed_after is not None:
+            filters = replace(filters, updated_after=job.updated_after, completed_after=job.completed_after)
+        if job.created_since is not None:
+            filters = replace(filters, created_after=max(job.created_since, filters.created_after or 0))
+        return Source(self.client, filters, self.order.tables)
 
     def _count(self, filters: Filters) -> int | None:
         reply = self.client.send(Call.get("tasks", query=[*filters.query(), ("limit", "1")]))
@@ -272,9 +296,7 @@ class _Exporter:
             tally.add(Tally.from_json(done.tally))
         layout, increment = self._layout(run)
         files = run.lay_out(layout)
-        watermark, source = run.plan.watermark, run.plan.watermark_source
-        if tally.newest_stamp is not None and tally.newest_stamp > watermark:
-            watermark, source = tally.newest_stamp, "newest stamp"
+        watermark, source = watermark_of(run.plan, tally.newest_stamp, now=time.time())
         rows = {table: sum(entry.rows for entry in entries) for table, entries in files.items()}
         report = ExportReport(
             path=self.dataset.root,
@@ -348,15 +370,17 @@ class _Sources:
     """One source for each bound that an increment adds, so that its windows know of each other's border."""
 
     def __init__(self, run: Run, source_of: Callable[[Job], Source]) -> None:
-        self._sources: dict[tuple[int | None, int | None], Source] = {}
+        self._sources: dict[Job, Source] = {}
         for job in run.plan.jobs:
-            self._sources.setdefault((job.updated_after, job.completed_after), source_of(job))
+            bound = structs.replace(job, start=None, end=None)
+            if bound not in self._sources:
+                self._sources[bound] = source_of(bound)
         for index, done in run.done.items():
             job = run.plan.jobs[index]
             self.of(job).border.own(done.border, _window_of(job))
 
     def of(self, job: Job) -> Source:
-        return self._sources[job.updated_after, job.completed_after]
+        return self._sources[structs.replace(job, start=None, end=None)]
 
 
 def _window_of(job: Job) -> Window:
@@ -405,4 +429,38 @@ def _run_plan(
         watermark=int(safe.timestamp() * _SECOND),
         watermark_source="service clock" if is_service_clock else "this machine's clock",
         honours_updated=honours,
+        service_clock=None if plan.server_time is None else int(plan.server_time.timestamp() * _SECOND),
     )
+
+
+def watermark_of(plan: RunPlan, newest_stamp: int | None, *, now: float) -> tuple[int, str]:
+    """Decide from when on the next increment has to look for changes, and by which clock that is.
+
+    Parameters
+    ----------
+    plan : RunPlan
+        Holds the clocks at the start of the run.
+    newest_stamp : int or None
+        The latest time among the tasks that were read, in microseconds since 1970.
+    now : float
+        Seconds since 1970, by the clock that `plan` began at.
+
+    Returns
+    -------
+    tuple of (int, str)
+        Microseconds since 1970, and the clock.
+
+    Notes
+    -----
+    A task may be read early in a run and change before the run ends, while others that changed later still are
+    read with the change: the newest stamp counts only after the time that the run took is taken off it. A stamp
+    that is later than the service's own clock is a slip, and must not make the next increments overlook everything.
+    """
+    took = max(0, int((now - plan.began) * _SECOND))
+    stamp = None if newest_stamp is None else newest_stamp - took
+    if stamp is not None and plan.service_clock is None and stamp < plan.watermark:
+        return stamp, "newest stamp"
+    latest = None if plan.service_clock is None else plan.service_clock + took + _OVERLAP_MICROS
+    if stamp is not None and newest_stamp is not None and latest is not None and newest_stamp <= latest:
+        return max((plan.watermark, plan.watermark_source), (stamp, "newest stamp"))
+    return plan.watermark, plan.watermark_source

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any, Final
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
 
 from refonte_frames.api import REVIEW_STATUSES, TASK_STATUSES
 from refonte_frames.errors import InputError
-from refonte_frames.export.columns import time_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from refonte_frames.export.columns import EPOCH, time_of
 
 __all__ = ["Filters", "differences", "filters_of", "micros_of", "stamp_of"]
 
@@ -118,13 +120,15 @@ def micros_of(value: Any, name: str) -> int:
         micros, _ = time_of(value.strip())
         if micros is not None:
             return micros
-    elif isinstance(value, datetime) and value == value:  # noqa: PLR0124 - NaT is a datetime that differs from itself
-        aware = value if value.tzinfo else value.replace(tzinfo=UTC)
-        micros, _ = time_of(aware.astimezone(UTC).isoformat())
-        if micros is not None:
-            return micros
-    elif isinstance(value, date) and value == value:  # noqa: PLR0124
-        return micros_of(datetime(value.year, value.month, value.day, tzinfo=UTC), name)
+    elif isinstance(value, date) and value == value:  # noqa: PLR0124 - NaT is a datetime that differs from itself
+        # A date is midnight. An offset may have seconds, which ISO 8601 has not.
+        with contextlib.suppress(OverflowError):
+            moment = value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo else value
+            micros, _ = time_of(moment.isoformat())
+            if micros is not None:
+                return micros
+    elif isinstance(value, np.datetime64) and not np.isnat(value):
+        return micros_of(pd.Timestamp(value), name)
     raise InputError(
         f"{name}={value!r} is no time. Give a datetime, a date, a pandas Timestamp, or text such as "
         "'2024-03-04' or '2024-03-04T08:15:22Z'; without an offset it means UTC."
@@ -138,7 +142,8 @@ def stamp_of(micros: int) -> str:
     '2024-03-04T00:00:00.000Z'
     """
     seconds, rest = divmod(micros, 1_000_000)
-    whole = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    # Not fromtimestamp and strftime: before 1970 and before the year 1000 these depend on the system.
+    whole = (EPOCH + timedelta(seconds=seconds)).isoformat()[: len("1970-01-01T00:00:00")]
     return f"{whole}.{rest:06d}Z" if rest % 1000 else f"{whole}.{rest // 1000:03d}Z"
 
 
@@ -157,18 +162,19 @@ def _shown(settings: dict[str, Any], name: str) -> str:
 def _text(name: str, value: Any) -> str | None:
     if value is None or (isinstance(value, str) and value):
         return value
-    raise InputError(f"{name}={value!r} is no name: give one non-empty text. Read several {name}s with several calls.")
+    raise InputError(f"{name}={value!r} is no name: give one non-empty text, and read others with further calls.")
 
 
 def _texts(name: str, value: Any) -> tuple[str, ...]:
     if value is None:
         return ()
-    values: Iterable[Any] = [value] if isinstance(value, str) else value
-    texts = tuple(dict.fromkeys(values))
+    if not isinstance(value, Iterable):
+        raise InputError(f"{name}={value!r}: give a text, or a list of non-empty texts.")
+    texts = [value] if isinstance(value, str) else list(value)
     for text in texts:
         if not isinstance(text, str) or not text:
             raise InputError(f"{name} holds {text!r}: give a text, or a list of non-empty texts.")
-    return texts
+    return tuple(dict.fromkeys(texts))
 
 
 def _among(name: str, values: Iterable[str], known: tuple[str, ...]) -> None:

@@ -15,7 +15,7 @@ from refonte_frames.export.pages import read_pages
 from refonte_frames.transport.calls import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from refonte_frames.export.decode import TaskDoc
     from refonte_frames.export.sweep import Source

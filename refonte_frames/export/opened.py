@@ -9,12 +9,13 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
-from refonte_frames.errors import ColumnError, ExportError
+from refonte_frames.errors import ColumnError, ExportError, InputError
 from refonte_frames.export.dataset import Dataset
 from refonte_frames.export.export import export_tasks
 from refonte_frames.export.filters import filters_of
+from refonte_frames.export.places import moving_files
 from refonte_frames.export.report import ExportReport
-from refonte_frames.export.tables import DtypeBackend, check_options, to_pandas
+from refonte_frames.export.tables import DtypeBackend, check_options, names_of, to_pandas
 from refonte_frames.schemas import SCHEMA_VERSION, SCHEMAS
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from refonte_frames.client import Client
-    from refonte_frames.export.dataset import Manifest
+    from refonte_frames.export.dataset import FileEntry, Manifest
 
 __all__ = ["Export", "ExportTable", "open_export"]
 
@@ -39,9 +40,10 @@ class ExportTable:
     Made by `open_export`, not by hand.
     """
 
-    def __init__(self, name: str, paths: list[Path]) -> None:
+    def __init__(self, name: str, root: Path, entries: list[FileEntry]) -> None:
         self.name = name
-        self._paths = paths
+        self._root = root
+        self._entries = entries
 
     @property
     def schema(self) -> pa.Schema:
@@ -49,14 +51,15 @@ class ExportTable:
         return SCHEMAS[self.name]
 
     def __len__(self) -> int:
-        return sum(pq.ParquetFile(path).metadata.num_rows for path in self._paths)
+        return sum(entry.rows for entry in self._entries)
 
     def __repr__(self) -> str:
         return f"<ExportTable {self.name}: {len(self):,} rows, {len(self.schema)} columns>"
 
     def dataset(self) -> pads.Dataset:
         """Return the table as a pyarrow dataset, for DuckDB and everything else that takes one."""
-        return pads.dataset([str(path) for path in self._paths], schema=self.schema, format="parquet")
+        names = [f"{self.name}/{entry.name}" for entry in self._entries]
+        return pads.dataset(names, schema=self.schema, format="parquet", filesystem=moving_files(self._root))
 
     def to_arrow(self, *, columns: Sequence[str] | None = None, filter: Filter = None) -> pa.Table:
         """Read the table into memory.
@@ -72,8 +75,10 @@ class ExportTable:
         ------
         ColumnError
             For a column that the table does not have.
+        InputError
+            For a filter of another form.
         """
-        return self.dataset().to_table(columns=self._columns(columns), filter=_expression(filter))
+        return self.dataset().to_table(columns=self._columns(columns), filter=self._expression(filter))
 
     def to_pandas(
         self,
@@ -100,6 +105,8 @@ class ExportTable:
         ------
         ColumnError
             For a column that the table does not have.
+        InputError
+            For a filter of another form.
         """
         names = self._columns(columns)
         check_options(dtype_backend, categories, pa.schema([self.schema.field(name) for name in names]))
@@ -115,17 +122,37 @@ class ExportTable:
             As for `to_arrow`.
         """
         names = self._columns(columns)
-        return self.dataset().scanner(columns=names, filter=_expression(filter)).to_reader()
+        return self.dataset().scanner(columns=names, filter=self._expression(filter)).to_reader()
 
     def _columns(self, columns: Sequence[str] | None) -> list[str]:
         if columns is None:
             return list(self.schema.names)
-        for name in columns:
-            if name not in self.schema.names:
-                raise ColumnError(
-                    f"The table {self.name} has no column {name!r}. There are {', '.join(self.schema.names)}."
-                )
-        return list(columns)
+        for name in names_of(columns):
+            self._require(name)
+        return list(dict.fromkeys(names_of(columns)))
+
+    def _require(self, name: str) -> None:
+        if name not in self.schema.names:
+            raise ColumnError(
+                f"The table {self.name} has no column {name!r}. There are {', '.join(self.schema.names)}."
+            )
+
+    def _expression(self, filter_: Filter) -> pc.Expression | None:
+        """Make an Arrow expression of whatever was given."""
+        if filter_ is None or isinstance(filter_, pc.Expression):
+            return filter_
+        try:
+            expression = pq.filters_to_expression(filter_)
+            groups = [filter_] if isinstance(filter_[0][0], str) else filter_
+            names = [condition[0] for group in groups for condition in group]
+        except (TypeError, ValueError, LookupError):
+            raise InputError(
+                f"filter={filter_!r}: give a pyarrow expression, or conditions such as "
+                '[("status", "==", "completed")], all of which hold; a list of such lists, one of which holds.'
+            ) from None
+        for name in names:
+            self._require(name)
+        return expression
 
 
 class Export:
@@ -201,7 +228,9 @@ class Export:
             raise ExportError(
                 f"{self.path} was exported without the table {name}. It has {', '.join(self._manifest.files)}."
             )
-        return ExportTable(name, [self._dataset.path_of(name, entry) for entry in entries])
+        for entry in entries:
+            self._dataset.path_of(name, entry)
+        return ExportTable(name, self.path, entries)
 
 
 def open_export(path: str | os.PathLike[str]) -> Export:
@@ -248,7 +277,3 @@ def open_export(path: str | os.PathLike[str]) -> Export:
             "Export into another folder."
         )
     return Export(dataset, manifest)
-
-
-def _expression(filter_: Filter) -> pc.Expression | None:
-    return pq.filters_to_expression(filter_) if isinstance(filter_, list) else filter_

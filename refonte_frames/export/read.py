@@ -15,7 +15,7 @@ from refonte_frames.export.columns import TASK_TABLES, build
 from refonte_frames.export.filters import Filters, filters_of
 from refonte_frames.export.lookup import Found, by_task_ids, by_unique_ids, ids_of
 from refonte_frames.export.sweep import Batches, Source, Tally, plan_sweep, read_window, run_windows, warn_of_shortfall
-from refonte_frames.export.tables import DtypeBackend, check_options, spread_metadata, to_pandas
+from refonte_frames.export.tables import DtypeBackend, check_options, names_of, spread_metadata, to_pandas
 from refonte_frames.progress import bar
 from refonte_frames.schemas import SCHEMAS
 from refonte_frames.transport.calls import Call
@@ -116,9 +116,11 @@ class _Gathered:
     def frame(self, table: str, *, is_metadata_spread: bool = False) -> pd.DataFrame:
         """Make a frame of one table."""
         rows = self.tables[table]
+        # Of several tables not every one has all the categories.
+        categories = [name for name in names_of(self.view.categories) if name in rows.column_names]
         if is_metadata_spread:
             rows = spread_metadata(rows)
-        frame = to_pandas(rows, dtype_backend=self.view.dtype_backend, categories=self.view.categories)
+        frame = to_pandas(rows, dtype_backend=self.view.dtype_backend, categories=categories)
         frame.attrs["refonte"] = self.attrs
         return frame
 
@@ -203,8 +205,9 @@ def read_tasks(  # noqa: PLR0913 - the filters are the service's own names, each
         include_attachment_url=include_attachment_url,
         limited_response=limited_response,
     )
+    is_spread = _spreads(metadata)
     table = _gather(("tasks",), wanted, _View(dtype_backend, categories), progress=progress, client=client)
-    return table.frame("tasks", is_metadata_spread=_spreads(metadata))
+    return table.frame("tasks", is_metadata_spread=is_spread)
 
 
 @documented
@@ -432,8 +435,8 @@ def read(  # noqa: PLR0913 - the filters are the service's own names, each worth
         limited_response=limited_response,
     )
     names = _table_names(tables)
-    read_all = _gather(names, wanted, _View(dtype_backend, categories), progress=progress, client=client)
     is_spread = _spreads(metadata)
+    read_all = _gather(names, wanted, _View(dtype_backend, categories), progress=progress, client=client)
     return {name: read_all.frame(name, is_metadata_spread=is_spread and name == "tasks") for name in names}
 
 
@@ -760,10 +763,7 @@ def _gather(
     tables: tuple[str, ...], wanted: _Wanted, view: _View, *, progress: bool, client: Client | None
 ) -> _Gathered:
     """Read all rows into memory: windows in their order, so that the same service gives the same frame."""
-    for table in tables:
-        check_options(view.dtype_backend, (), SCHEMAS[table])
-    if len(tables) == 1:
-        check_options(view.dtype_backend, view.categories, SCHEMAS[tables[0]])
+    check_options(view.dtype_backend, view.categories, *(SCHEMAS[table] for table in tables))
     source = Source(resolve_client(client), wanted.filters, tables)
     with bar(None, "Reading", "tasks", progress=progress) as shown:
         read_pass = _Pass(source, wanted, shown)

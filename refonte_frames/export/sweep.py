@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from refonte_frames.client import Client
     from refonte_frames.export.decode import TaskDoc
     from refonte_frames.export.filters import Filters
+    from refonte_frames.transport.calls import Reply
 
 __all__ = [
     "Batches",
@@ -146,6 +147,10 @@ class Source:
     border: Border = field(default_factory=Border)
     stop: threading.Event = field(default_factory=threading.Event)
 
+    def send(self, call: Call) -> Reply:
+        """Send a call, and wait neither for a turn nor for another try once the pass is to stop."""
+        return self.client.send(call, stop=self.stop)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -228,7 +233,7 @@ def read_window(source: Source, window: Window, emit: Callable[[Batches], None])
     total: int | None = None
     for reread in range(1 + _MAX_REREADS):
         known, total = len(seen), None
-        for page, wire_bytes in read_pages(source.client.send, source.decoder, query, where=_named(window)):
+        for page, wire_bytes in read_pages(source.send, source.decoder, query, where=_named(window)):
             if source.stop.is_set():
                 return tally
             total = page.total if total is None else total

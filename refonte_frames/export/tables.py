@@ -15,7 +15,7 @@ from refonte_frames.export.decode import number_of, text_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["DtypeBackend", "spread_metadata", "to_pandas"]
+__all__ = ["DtypeBackend", "check_options", "names_of", "spread_metadata", "to_pandas"]
 
 DtypeBackend = Literal["pyarrow", "numpy_nullable"]
 
@@ -57,25 +57,26 @@ def to_pandas(
         For an unknown dtype_backend.
     """
     check_options(dtype_backend, categories, table.schema)
-    kept = frozenset(_as_names(categories))
+    kept = frozenset(names_of(categories))
     plain = pa.table([_plain(table[name], is_category=name in kept) for name in table.column_names], _names(table))
     mapper: Callable[[pa.DataType], Any] = _arrow_dtype if dtype_backend == "pyarrow" else _nullable_dtype
     frame: pd.DataFrame = plain.to_pandas(types_mapper=mapper)
     return frame
 
 
-def check_options(dtype_backend: str, categories: Sequence[str], schema: pa.Schema) -> None:
-    """Refuse options that cannot be followed, before anything is read."""
+def check_options(dtype_backend: str, categories: Sequence[str], *schemas: pa.Schema) -> None:
+    """Refuse options that cannot be followed, before anything is read; a category is of one of the tables at least."""
     if dtype_backend not in ("pyarrow", "numpy_nullable"):
         raise InputError(f"dtype_backend={dtype_backend!r}: there are 'pyarrow' and 'numpy_nullable'.")
-    texts = [column.name for column in schema if _is_text(column.type)]
-    for name in _as_names(categories):
+    texts = list(dict.fromkeys(column.name for schema in schemas for column in schema if _is_text(column.type)))
+    for name in names_of(categories):
         if name not in texts:
             raise ColumnError(f"categories holds {name!r}, which is no text column here. There are {', '.join(texts)}.")
 
 
-def _as_names(categories: Sequence[str]) -> Sequence[str]:
-    return [categories] if isinstance(categories, str) else categories
+def names_of(columns: Sequence[str] | None) -> Sequence[str]:
+    """Take one name for a list of one, and none at all for an empty list."""
+    return [columns] if isinstance(columns, str) else columns or ()
 
 
 def _is_text(type_: pa.DataType) -> bool:

@@ -97,6 +97,22 @@ def test_a_batch_that_was_skipped_is_read_again(scripted: Any) -> None:
         assert read_batches(client=client())["batch"].tolist() == ["c", "b"]
 
 
+def test_pages_that_are_shorter_than_their_limit_skip_nothing(scripted: Any) -> None:
+    """The next page begins where this one ended, whatever the service calls its limit."""
+    server, client = scripted(listed("c", total=2, more=True), listed("b", total=2))
+    with server:
+        assert read_batches(client=client())["batch"].tolist() == ["c", "b"]
+    assert "offset=1" in server.requests[1].decode()
+
+
+def test_a_list_that_never_ends_ends(scripted: Any) -> None:
+    """A page of which every batch was there before is the last."""
+    endless = listed("c", "b", total=2, more=True)
+    server, client = scripted(endless, endless)
+    with server:
+        assert read_batches(client=client())["batch"].tolist() == ["c", "b"]
+
+
 def test_counts_that_the_list_leaves_out_are_asked_for_one_by_one(scripted: Any) -> None:
     """In either spelling."""
     server, client = scripted(listed("c", total=1), {"status": "completed", "completed": 4, "tasks_error": 1})

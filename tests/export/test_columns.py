@@ -163,6 +163,13 @@ def test_a_limited_response_has_ids_and_states(tables: Any, example: Any, drift:
     assert not drift
 
 
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_that_is_none_in_utc_is_kept_beside_the_column(text: str, tables: Any) -> None:
+    """No reader could show it."""
+    row = tables({"task_id": "a", "created_at": text})["tasks"].to_pylist()[0]
+    assert (row["created_at"], row["extra_json"]) == (None, f'{{"created_at":"{text}"}}')
+
+
 @pytest.mark.parametrize(
     ("text", "micros"),
     [

@@ -7,8 +7,10 @@ import json
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+import msgspec
 import pandas as pd
 import polars as pl
 import pyarrow.compute as pc
@@ -18,10 +20,9 @@ from listing import Listing, small_task
 from service import TEXT, post
 
 import refonte_frames as rf
-from refonte_frames.export.dataset import Dataset
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from refonte_frames.export.dataset import Dataset, RunPlan, Settings
+from refonte_frames.export.export import watermark_of
+from refonte_frames.export.places import moving_files
 
 SOME = [small_task(index) for index in range(350)][::-1]
 
@@ -169,6 +170,144 @@ def test_superseded_files_stay_for_those_who_opened_them(root: Path) -> None:
         export(listing, root, full=True)
     assert len(opened.tasks.to_pandas()) == 350
     assert len(rf.open_export(root).tasks.to_pandas()) == 345
+
+
+def test_files_that_are_moved_aside_between_opening_and_reading_are_found(root: Path) -> None:
+    """A path that was looked up in advance would be gone."""
+    with Listing(SOME) as listing:
+        export(listing, root)
+        tasks = rf.open_export(root).tasks
+        dataset, stream = tasks.dataset(), tasks.scan(columns=["task_id"])
+        listing.tasks = SOME[5:]
+        export(listing, root, full=True)
+        export(listing, root, full=True)
+    assert dataset.count_rows() == tasks.to_arrow().num_rows == stream.read_all().num_rows == 350
+
+
+def test_an_exported_folder_is_read_and_not_written() -> None:
+    """By its file system."""
+    with pytest.raises(OSError, match="is read here, not written"):
+        moving_files(Path()).delete_file("a")
+
+
+def test_a_new_task_without_updated_at_is_found(root: Path) -> None:
+    """The service's total tells that the changes are not all."""
+    with Listing(SOME) as listing:
+        export(listing, root)
+        new = small_task(60 * 60 * 24) | {"status": "pending"}
+        del new["updated_at"], new["completed_at"], new["response"]
+        listing.tasks = [new, *SOME]
+        report = export(listing, root, audit_lookback_days=None)
+    assert (report.mode, report.tasks_new, report.rows["tasks"]) == ("increment", 1, 351)
+
+
+def test_a_change_during_a_long_run_is_not_overlooked_by_the_next() -> None:
+    """A task that was read at its start may have changed before the last stamp that was read at its end."""
+    began = datetime(2024, 3, 11, tzinfo=UTC)
+    plan = run_plan(began)
+    read_last = micros(began + timedelta(minutes=59))
+    watermark, clock = watermark_of(plan, read_last, now=began.timestamp() + 3_600)
+    assert (watermark, clock) == (micros(began), "service clock")
+
+
+def test_a_stamp_of_a_far_future_does_not_hide_later_changes() -> None:
+    """One such task would otherwise make every further run find nothing."""
+    began = datetime(2024, 3, 11, tzinfo=UTC)
+    found = watermark_of(run_plan(began), micros(datetime(2999, 1, 1, tzinfo=UTC)), now=began.timestamp() + 60)
+    assert found == (micros(began), "service clock")
+
+
+def test_a_service_that_is_ahead_of_this_machine_is_believed() -> None:
+    """Else every further run would read again what is stamped later than our own clock."""
+    ours, theirs = datetime(2024, 3, 11, tzinfo=UTC), datetime(2024, 3, 14, tzinfo=UTC)
+    plan = run_plan(ours, service=theirs, source="this machine's clock")
+    found = watermark_of(plan, micros(theirs), now=ours.timestamp() + 60)
+    assert found == (micros(theirs - timedelta(minutes=1)), "newest stamp")
+
+
+def test_without_a_clock_of_the_service_its_stamps_count() -> None:
+    """Ours may be ahead."""
+    began = datetime(2024, 3, 11, tzinfo=UTC)
+    plan = msgspec.structs.replace(run_plan(began), service_clock=None)
+    found = watermark_of(plan, micros(began - timedelta(hours=1)), now=began.timestamp())
+    assert found == (micros(began - timedelta(hours=1)), "newest stamp")
+
+
+def micros(moment: datetime) -> int:
+    """Count microseconds since 1970."""
+    return int(moment.timestamp() * 1_000_000)
+
+
+def run_plan(began: datetime, *, service: datetime | None = None, source: str = "service clock") -> RunPlan:
+    """Plan a run that begins then, by this machine's clock and the service's."""
+    return RunPlan(
+        run_id="a",
+        generation=1,
+        settings=Settings("host", "key", [], {}),
+        schema_version=1,
+        started_at=began.isoformat(),
+        began=began.timestamp(),
+        jobs=[],
+        total=None,
+        mode="windows",
+        watermark=micros(began),
+        watermark_source=source,
+        honours_updated=None,
+        service_clock=micros(service or began),
+    )
+
+
+@pytest.mark.parametrize("days", [float("nan"), float("inf"), -1, "30", 1e9, True])
+def test_a_lookback_that_is_no_number_of_days_is_refused(days: Any, root: Path) -> None:
+    """Before anything is sent or made."""
+    with Listing(SOME) as listing, pytest.raises(rf.InputError, match="give a number of days from 0"):
+        export(listing, root, audit_lookback_days=days)
+    assert listing.requests == []
+    assert not root.exists()
+
+
+def test_a_full_disk_is_told_in_a_sentence_and_the_run_goes_on_afterwards(root: Path) -> None:
+    """Here a limit on the size of files stands for it."""
+    code = (
+        "import sys, resource, signal, refonte_frames as rf\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        "rf.export_tasks(sys.argv[1], client=rf.Client(api_key='live_demo', base_url=sys.argv[2]))"
+    )
+    with Listing(SOME) as listing:
+        command = [sys.executable, "-c", code, str(root), listing.base_url]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert "ExportError: " in done.stderr
+        assert "cannot be written: " in done.stderr
+        assert export(listing, root).rows["tasks"] == 350
+
+
+def test_a_folder_that_cannot_be_made_is_told_in_a_sentence(tmp_path: Path) -> None:
+    """Here because its parent is a file."""
+    (tmp_path / "file").touch()
+    with Listing(SOME) as listing, pytest.raises(rf.ExportError, match="cannot be written"):
+        export(listing, tmp_path / "file" / "dock")
+    with pytest.raises(rf.ExportError, match="holds no finished export"):
+        rf.open_export(tmp_path / "file")
+
+
+@pytest.mark.parametrize("conditions", ["status == 'completed'", [("status", "~", "x")], [], [("status",)], 5])
+def test_conditions_of_another_form_are_a_sentence(conditions: Any, root: Path) -> None:
+    """With an example of the right one."""
+    with Listing(SOME) as listing:
+        export(listing, root)
+    tasks = rf.open_export(root).tasks
+    with pytest.raises(rf.InputError, match="give a pyarrow expression, or conditions such as"):
+        tasks.to_pandas(filter=conditions)
+    with pytest.raises(rf.ColumnError, match="has no column 'mood'"):
+        tasks.to_pandas(filter=[("mood", "==", 1)])
+
+
+def test_a_single_column_need_not_stand_in_a_list(root: Path) -> None:
+    """Its letters are no columns."""
+    with Listing(SOME) as listing:
+        export(listing, root)
+    assert rf.open_export(root).tasks.to_pandas(columns="status").shape == (350, 1)
 
 
 def test_refresh_uses_the_folder_s_own_filters(client: rf.Client, root: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -60,6 +61,7 @@ def test_no_filter_asks_for_everything() -> None:
         datetime(2024, 3, 4, 8, 15, 22, 417000, tzinfo=UTC),
         datetime(2024, 3, 4, 10, 15, 22, 417000, tzinfo=timezone(timedelta(hours=2))),
         pd.Timestamp("2024-03-04 08:15:22.417"),
+        np.datetime64("2024-03-04T08:15:22.417"),
         pd.Timestamp("2024-03-04 03:15:22.417", tz="America/New_York"),
     ],
 )
@@ -81,9 +83,14 @@ def test_a_date_is_its_midnight() -> None:
         ({"created_after": "yesterday"}, "created_after='yesterday' is no time"),
         ({"created_after": 1709540122}, "is no time"),
         ({"created_after": pd.NaT}, "is no time"),
+        ({"created_after": np.datetime64("NaT")}, "is no time"),
+        ({"created_after": "0001-01-01T00:00:00+14:00"}, "is no time"),
+        ({"created_after": datetime.min.replace(tzinfo=timezone(timedelta(hours=3)))}, "is no time"),
         ({"project": ""}, "one non-empty text"),
-        ({"project": ["a", "b"]}, "Read several projects with several calls"),
+        ({"project": ["a", "b"]}, "read others with further calls"),
         ({"tags": ["a", None]}, "tags holds None"),
+        ({"tags": [["a"]]}, r"tags holds \['a'\]"),
+        ({"tags": 5}, "tags=5: give a text, or a list"),
         ({"created_after": "2024-03-05", "created_before": "2024-03-04"}, "is later than created_before"),
     ],
 )
@@ -91,6 +98,11 @@ def test_an_unusable_filter_is_a_sentence(options: dict[str, Any], says: str) ->
     """Before anything is sent."""
     with pytest.raises(InputError, match=says):
         filters_of(**options)
+
+
+def test_the_first_year_is_written_with_four_digits() -> None:
+    """Some systems write it as 1."""
+    assert query(created_after=date.min) == [("start_time", "0001-01-01T00:00:00.000Z")]
 
 
 def test_filters_that_a_task_can_come_to_match_are_named() -> None:
@@ -116,8 +128,22 @@ def test_ids_of_a_series_come_once_and_without_nulls() -> None:
 
 def test_an_id_that_is_a_number_is_refused() -> None:
     """It may have lost digits on its way through a float column."""
-    with pytest.raises(InputError, match=r"unique_id holds 7\.0, which is no text"):
+    with pytest.raises(InputError, match=r"unique_id holds 7\.0: ids are texts"):
         ids_of("unique_id", pd.Series([7.0]))
+
+
+@pytest.mark.parametrize(
+    ("ids", "says"),
+    [
+        ("", "unique_id holds ''"),
+        (5, "not a int"),
+        (pd.DataFrame({"unique_id": ["a"]}), "not a DataFrame"),
+    ],
+)
+def test_what_are_no_ids_is_a_sentence(ids: Any, says: str) -> None:
+    """The names of a frame's columns are no ids, and an empty id would be a filter that is not set."""
+    with pytest.raises(InputError, match=says):
+        ids_of("unique_id", ids)
 
 
 def test_a_query_of_ids_stays_below_its_limits() -> None:

@@ -257,3 +257,28 @@ def test_a_task_is_read_as_the_service_sends_it(client: rf.Client) -> None:
     task_id = rf.read_tasks(unique_id="id,7", client=client)["task_id"][0]
     task = rf.get_task(task_id, client=client)
     assert (task["task_id"], task["unique_id"], task["metadata"]) == (task_id, "id,7", {"n": 7})
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"metadata": "colums"}, "there are 'json' and 'columns'"),
+        ({"categories": ["mood"]}, "categories holds 'mood'"),
+        ({"dtype_backend": "numpy"}, "there are 'pyarrow' and 'numpy_nullable'"),
+    ],
+)
+def test_an_option_nobody_can_follow_is_refused_before_anything_is_sent(options: Any, says: str) -> None:
+    """For one table as for several."""
+    with Listing([]) as listing, rf.Client(api_key="live_demo", base_url=listing.base_url) as client:
+        for ask in (rf.read_tasks, lambda **options: rf.read("tasks", "audits", **options)):
+            with pytest.raises(rf.InputError, match=says):
+                ask(**options, client=client)
+        assert listing.requests == []
+
+
+def test_a_category_may_be_of_one_of_several_tables(client_of: Any) -> None:
+    """The others have no such column."""
+    with Listing([small_task(index) for index in range(3)][::-1]) as listing:
+        frames = rf.read("tasks", "audits", categories=["status", "type"], client=client_of(listing))
+    assert isinstance(frames["tasks"]["status"].dtype, pd.CategoricalDtype)
+    assert isinstance(frames["audits"]["type"].dtype, pd.CategoricalDtype)
