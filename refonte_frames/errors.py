@@ -25,7 +25,8 @@
     ├── WaitTimeout (TimeoutError)   tasks had not ended when the time to wait was over
     └── SandboxError                 the local server could not be started or steered
 
-    SubmitInterrupted (KeyboardInterrupt)   Ctrl-C during a submission, after all rows in flight were settled
+    SubmitInterrupted (KeyboardInterrupt)   Ctrl-C during a submission or a change of many tasks, after all rows in
+                                            flight were settled
 
 Callers look at types and typed attributes; no one has to parse a message.
 """
@@ -258,7 +259,7 @@ class SandboxError(RefonteError):
 
 
 class SubmitInterrupted(KeyboardInterrupt):
-    """Ctrl-C stopped a submission; the rows in flight were settled first.
+    """Ctrl-C stopped a submission, or a change of many tasks; the rows in flight were settled first.
 
     Attributes
     ----------

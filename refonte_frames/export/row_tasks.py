@@ -84,12 +84,12 @@ class RowTasks:
         """Find what can be found by unique_id; an id that another task has by now brings nothing."""
         asked = {self.unique_ids[key]: key for key in keys if key in self.unique_ids}
         try:
-            docs = by_unique_ids(source, list(asked)).docs
+            docs = by_unique_ids(source, list(asked), note).docs
         except ReplyError:
             # A service without this filter: its tasks are read one by one.
             return {}
         found = {doc.task_id: doc for doc in docs if asked[str(doc.unique_id)] == doc.task_id}
-        note(len(found))
+        note(len(found) - len(asked))  # those that are read once more are counted then
         return found
 
 
