@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import queue
 import threading
 import time
 from collections import Counter
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
@@ -256,6 +258,7 @@ class _Run:
     halted_by: RefonteError | None = None
     was_interrupted: bool = False
     _stop: threading.Event = field(default_factory=threading.Event)
+    _done: queue.SimpleQueue[tuple[str, Future[_Result]]] = field(default_factory=queue.SimpleQueue)
     _troubles: int = 0
 
     def carry_out(self, changes: Mapping[str, Change]) -> None:
@@ -291,7 +294,7 @@ class _Run:
 
     def _loop(self, waiting: Iterator[tuple[str, Change]], pool: ThreadPoolExecutor) -> None:
         """Keep the workers busy; each turn commits the outcomes that came and the intents that go, together."""
-        under_way: dict[Future[_Result], tuple[str, Entry]] = {}
+        under_way: dict[str, Entry] = {}
         outcomes: list[Entry] = []
         while True:
             room = self.client.max_workers * (1 + _READY_PER_WORKER) - len(under_way)
@@ -299,19 +302,28 @@ class _Run:
             intents = [_intent(task_id, change) for task_id, change in begun]
             self._write([*outcomes, *intents])
             for (task_id, change), entry in zip(begun, intents, strict=True):
-                under_way[pool.submit(self._settle, task_id, change)] = task_id, entry
+                under_way[task_id] = entry
+                pool.submit(self._settle, task_id, change).add_done_callback(partial(self._put, task_id))
             if not under_way:
                 return
-            done, _ = wait(under_way, return_when=FIRST_COMPLETED)
-            outcomes = [self._note(*under_way.pop(future), future.result()) for future in done]
+            outcomes = [self._note(under_way.pop(task_id), done.result()) for task_id, done in self._collected()]
+
+    def _put(self, task_id: str, done: Future[_Result]) -> None:
+        self._done.put((task_id, done))
+
+    def _collected(self) -> Iterator[tuple[str, Future[_Result]]]:
+        """Wait for a result and take all that are there."""
+        yield self._done.get()
+        while not self._done.empty():
+            yield self._done.get()
 
     def _write(self, entries: Iterable[Entry]) -> None:
         if self.journal is not None and not self.dry_run:
             self.journal.write(entries)
 
-    def _note(self, task_id: str, entry: Entry, result: _Result) -> Entry:
+    def _note(self, entry: Entry, result: _Result) -> Entry:
         """Take a result in, decide whether the run goes on, and make the entry that says so."""
-        self.results[task_id] = result
+        self.results[entry.row_key] = result
         self.bar.update()
         self._troubles = self._troubles + 1 if result.error_code in _TROUBLES else 0
         halt = result.halt
