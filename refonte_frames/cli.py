@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import sys
 from importlib import metadata
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, cast
 
@@ -71,6 +74,13 @@ class _Commands(typer.core.TyperGroup):
         except errors.RefonteError as error:
             _complain(error.message)
             raise typer.Exit(_code_of(error)) from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # click ends quietly when nobody reads on, as under `| head`
+            _complain(f"The output cannot be written: {error.strerror or error}.")
+            # What is left in the buffer would raise once more when the interpreter ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            raise typer.Exit(USAGE) from None
 
 
 app = typer.Typer(
@@ -87,6 +97,11 @@ app.add_typer(export_app, name="export")
 
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        # Closed streams are None. Data is UTF-8 whatever the locale, and a letter nobody can write stops nothing.
+        if isinstance(stream, TextIOWrapper):
+            encoding = stream.encoding if stream.isatty() else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
     app()
 
 
@@ -296,6 +311,7 @@ def submit(
     import refonte_frames as rf  # noqa: PLC0415 - --help answers without pandas
 
     rows = _read(frame, unique_id, group_by)
+    _check_out(out)
     try:
         receipt = rf.submit(
             rows,
@@ -357,6 +373,7 @@ def plan(
     """
     import refonte_frames as rf  # noqa: PLC0415 - --help answers without pandas
 
+    _check_out(out)
     planned = rf.plan(
         _read(frame, unique_id, group_by),
         type=type_,
@@ -508,6 +525,14 @@ def _read(path: Path, *id_columns: str | None) -> pd.DataFrame:
     return read_frame(path, text_columns={column for column in id_columns if column})
 
 
+def _check_out(out: Path | None) -> None:
+    """Refuse a file that cannot take the rows while nothing is sent yet."""
+    from refonte_frames.frame_files import check_target  # noqa: PLC0415 - loads pandas
+
+    if out is not None:
+        check_target(out)
+
+
 def _client(base_url: str | None) -> Client:
     from refonte_frames.client import Client  # noqa: PLC0415 - --help answers without it
 
@@ -552,8 +577,10 @@ def _params(given: str | None) -> dict[str, Any] | None:
                 text = file.read()
         except (OSError, UnicodeDecodeError) as error:
             raise errors.InputError(f"--params: {where} cannot be read: {error}.") from error
+    from refonte_frames.frame_files import parse_json  # noqa: PLC0415 - loads pandas
+
     try:
-        params = json.loads(text)
+        params = parse_json(text)
     except ValueError as error:
         raise errors.InputError(f"{where} is no JSON: {error}.") from error
     if not isinstance(params, dict):
@@ -585,11 +612,12 @@ def _give(rows: pd.DataFrame, out: Path | None, summary: dict[str, Any], telling
         write_frame(rows, out)
     if as_json:
         _print_json(summary | {"failed": _failures(rows)})
-    elif out is None and sys.stdout.isatty():
+    elif out is None and sys.stdout is not None and sys.stdout.isatty():
         first = next(iter(rows.columns))
         _print_rows(rows[list(dict.fromkeys([first, *telling]))], limit=_ROWS_SHOWN)
-    elif out is None:
+    elif out is None and sys.stdout is not None:
         write_csv(rows, sys.stdout)
+        sys.stdout.flush()
 
 
 def _failures(rows: pd.DataFrame) -> list[dict[str, Any]]:

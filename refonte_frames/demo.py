@@ -133,15 +133,24 @@ def sample(name: str) -> pd.DataFrame:
 
 def _clear(out: Path) -> None:
     """Make an empty folder; never empty one that is not ours."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        if not (out / MARK).is_file():
-            raise InputError(f"{out} is there already and holds no demo: name another folder with --out.")
-        shutil.rmtree(out)
     try:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            if not (out / MARK).is_file():
+                raise InputError(f"{out} is there already and holds no demo: name another folder with --out.")
+            _empty(out)
         out.mkdir(parents=True, exist_ok=True)
         (out / MARK).write_text("`refonte-frames demo` may replace this folder.\n", encoding="utf-8")
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error.strerror}. Name another folder with --out.") from error
+
+
+def _empty(folder: Path) -> None:
+    """Remove what a folder holds, not the folder: it may be a link, or lie where nothing else may be changed."""
+    for item in folder.iterdir():
+        if item.is_dir() and not item.is_symlink():
+            shutil.rmtree(item)
+        else:
+            item.unlink()
 
 
 def _submit(job: Job, out: Path, client: Client) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
-__all__ = ["FORMATS", "read_frame", "write_csv", "write_frame"]
+__all__ = ["FORMATS", "check_target", "parse_json", "read_frame", "write_csv", "write_frame"]
 
 #: What a file is, by the end of its name.
 FORMATS: Final = {
@@ -65,6 +65,22 @@ def read_frame(path: Path, *, text_columns: Collection[str] = ()) -> pd.DataFram
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
+def check_target(path: Path) -> None:
+    """Refuse a file that `write_frame` could not write, before the work whose rows it is to hold.
+
+    Raises
+    ------
+    InputError
+        The end of the name says nothing, or there is no such folder.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise InputError(f"{path}: a frame is written to a file that ends in {', '.join(FORMATS)}.")
+    if path.is_dir():
+        raise InputError(f"{path} cannot be written: it is a folder. Name a file.")
+    if not path.parent.is_dir():
+        raise InputError(f"{path} cannot be written: there is no folder {path.parent}. Make it, or name another file.")
+
+
 def write_frame(frame: pd.DataFrame, path: Path) -> None:
     """Write a frame to a file, without its index; the end of the name says as what.
 
@@ -73,16 +89,16 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
     InputError
         The name says nothing, or the file cannot be written.
     """
-    kind = FORMATS.get(path.suffix.lower())
-    if kind is None:
-        raise InputError(f"{path}: a frame is written to a file that ends in {', '.join(FORMATS)}.")
+    check_target(path)
+    kind = FORMATS[path.suffix.lower()]
     try:
         if kind == "Parquet":
             frame.to_parquet(path, index=False)
             return
-        with path.open("w", encoding="utf-8", newline="") as file:
+        # Half a character, which UTF-8 cannot hold, is written as JSON would write it.
+        with path.open("w", encoding="utf-8", newline="", errors="backslashreplace") as file:
             (write_csv if kind == "CSV" else _write_json_lines)(frame, file)
-    except (pa.ArrowException, TypeError) as error:
+    except (pa.ArrowException, TypeError, UnicodeEncodeError) as error:
         raise InputError(f"{path} cannot hold these rows ({error}); a .jsonl file can.") from error
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
@@ -115,12 +131,41 @@ def _read_json_lines(path: Path, _: Collection[str]) -> pd.DataFrame:
 
 def _json_object(line: str, where: str) -> dict[str, Any]:
     try:
-        record = json.loads(line, parse_constant=_no_constant)
+        record = parse_json(line)
     except ValueError as error:
         raise InputError(f"{where} is no JSON: {error}.") from error
     if not isinstance(record, dict):
         raise InputError(f'{where} is no JSON object such as {{"text": "…"}}.')
     return record
+
+
+def parse_json(text: str) -> Any:
+    """Parse strictly: no NaN, no key twice in an object, no nesting without end.
+
+    Raises
+    ------
+    ValueError
+        If it is no such JSON.
+
+    Examples
+    --------
+    >>> parse_json('{"n": 1, "n": 2}')
+    Traceback (most recent call last):
+    ValueError: the key 'n' stands twice in one object
+    """
+    try:
+        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unrepeated)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object; of a key that stands there twice one value would be lost."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice in one object")
+    return made
 
 
 def _no_constant(name: str) -> Any:
@@ -203,7 +248,7 @@ def _booleans(present: Sequence[str]) -> Callable[[Sequence[str]], pd.Series[Any
 def _json_values(present: Sequence[str]) -> Callable[[Sequence[str]], pd.Series[Any]] | None:
     if all(value[0] in "[{" for value in present):
         try:
-            parsed = {value: json.loads(value, parse_constant=_no_constant) for value in present}
+            parsed = {value: parse_json(value) for value in present}
         except ValueError:
             return None
         return lambda values: pd.Series([parsed.get(value) for value in values], dtype=object)

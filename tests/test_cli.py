@@ -55,6 +55,24 @@ class Shell:
         assert "Traceback" not in done.stderr
         return done
 
+    def run_into(self, output: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the command with its stdout going into an open handle, which is closed then."""
+        try:
+            done = subprocess.run(
+                [sys.executable, "-W", "error", "-m", "refonte_frames.cli", *arguments],
+                cwd=self.folder,
+                env=self.environment,
+                stdout=output,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+                timeout=120,
+            )
+        finally:
+            os.close(output)
+        assert "Traceback" not in done.stderr
+        return done
+
     def run_in_terminal(self, *arguments: str) -> tuple[int, str]:
         """Run the command in a pseudo-terminal 100 columns wide; return its exit code and all that was drawn."""
         ours, theirs = pty.openpty()
@@ -217,6 +235,41 @@ def test_out_writes_the_receipt_to_a_file(shell: Shell, name: str) -> None:
     assert done.stdout == ""
     readers = {"csv": pd.read_csv, "parquet": pd.read_parquet, "jsonl": lambda path: pd.read_json(path, lines=True)}
     assert readers[name.partition(".")[2]](shell.folder / name)["outcome"].tolist() == ["created"] * 3
+
+
+@pytest.mark.parametrize(("out", "says"), [("receipt.txt", "ends in .csv"), ("no/where.csv", "there is no folder no")])
+def test_an_out_that_cannot_be_written_is_found_before_anything_is_sent(shell: Shell, out: str, says: str) -> None:
+    """Else the receipt of what was sent would be lost."""
+    done = shell.run("submit", "texts.csv", *SUBMIT_TEXTS, "--out", out)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert read.read_tasks(client=shell.client).empty
+
+
+def test_a_locale_without_umlauts_changes_no_data(shell: Shell) -> None:
+    """What goes into a pipe is UTF-8 everywhere, and half a character stops nothing."""
+    shell.write("texts.jsonl", '{"text": "grün"}\n{"text": "\\ud83d"}\n')
+    ascii_only = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+    done = shell.run("submit", "texts.jsonl", *SUBMIT_TEXTS, **ascii_only)
+    assert done.returncode == 1
+    assert [row["text"] for row in rows_of(done.stdout)] == ["grün", r"\ud83d"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")  # noqa: PTH110 - it is no file
+def test_an_output_that_is_full_is_one_sentence(shell: Shell) -> None:
+    """The rows are sent all the same, and the journal knows them."""
+    done = shell.run_into(os.open("/dev/full", os.O_WRONLY), "plan", "texts.csv", *SUBMIT_TEXTS)
+    assert done.returncode == 2
+    assert "The output cannot be written: No space left on device." in done.stderr
+
+
+def test_nobody_reading_on_is_no_error_with_a_traceback(shell: Shell) -> None:
+    """As under ``| head``."""
+    shell.write("many.csv", "text\n" + "".join(f"a rather long line of text, number {n}\n" for n in range(3_000)))
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    done = shell.run_into(write_end, "plan", "many.csv", *SUBMIT_TEXTS)
+    assert "cannot be written" not in done.stderr
 
 
 def test_limit_sends_a_pilot_and_the_next_run_goes_on(shell: Shell) -> None:
@@ -482,6 +535,18 @@ def test_demo_tells_the_whole_story_twice(shell: Shell) -> None:
     assert not (shell.folder / "home").exists()
     for line in typed.strip().splitlines()[:2]:
         subprocess.run(line, shell=True, cwd=shell.folder, env=shell.environment, stdout=subprocess.DEVNULL, check=True)
+
+
+def test_demo_replaces_what_a_link_leads_to(shell: Shell) -> None:
+    """And leaves the link."""
+    folder = shell.folder / "elsewhere"
+    folder.mkdir()
+    (folder / ".refonte-demo").touch()
+    (folder / "old").touch()
+    (shell.folder / "link").symlink_to(folder)
+    assert shell.run("demo", "--out", "link").returncode == 0
+    assert (folder / "export" / "tasks").is_dir()
+    assert not (folder / "old").exists()
 
 
 def test_demo_keeps_its_sandbox_when_asked(shell: Shell) -> None:

@@ -105,6 +105,32 @@ def test_other_broken_files_are_one_sentence(tmp_path: Path, name: str, content:
         read_frame(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"a": 1, "a": 2}', "the key 'a' stands twice in one object"),
+        ('{"b": [{"a": 1, "a": 2}]}', "the key 'a' stands twice in one object"),
+        ('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}", "nested too deeply"),
+    ],
+)
+def test_json_that_would_lose_a_value_or_the_stack_is_one_sentence(tmp_path: Path, text: str, says: str) -> None:
+    """With the line it stands in."""
+    path = tmp_path / "frame.jsonl"
+    path.write_text('{"a": 0}\n' + text + "\n")
+    with pytest.raises(InputError, match=f"line 2 is no JSON: .*{says}"):
+        read_frame(path)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_half_a_character_is_written_as_json_writes_it(tmp_path: Path, suffix: str) -> None:
+    """UTF-8 cannot hold it, and it must not cost the other rows."""
+    path = tmp_path / f"frame{suffix}"
+    write_frame(pd.DataFrame({"text": ["\ud83d", "fine"]}, dtype=object), path)
+    assert r"\ud83d" in path.read_text(encoding="utf-8")
+    if suffix == ".jsonl":
+        assert read_frame(path)["text"].tolist() == ["\ud83d", "fine"]
+
+
 def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
     """A file that is not there is named."""
     with pytest.raises(InputError, match=r"missing.csv cannot be read: No such file"):
@@ -158,5 +184,5 @@ def test_lists_and_nulls_survive(tmp_path: Path, suffix: str) -> None:
 
 def test_an_unwritable_place_is_one_sentence(tmp_path: Path) -> None:
     """A folder that is not there is named."""
-    with pytest.raises(InputError, match=r"out.csv cannot be written: No such file"):
+    with pytest.raises(InputError, match=r"out.csv cannot be written: there is no folder .*missing"):
         write_frame(pd.DataFrame({"a": [1]}), tmp_path / "missing" / "out.csv")
