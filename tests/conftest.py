@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 sys.path.insert(0, str(Path(__file__).parent))
 
 # No test may find the settings, or reach the journals, of the person who runs it.
-for name in ("REFONTE_API_KEY", "REFONTE_BASE_URL", "REFONTE_STATE_DIR"):
+for name in ("REFONTE_API_KEY", "REFONTE_BASE_URL", "REFONTE_STATE_DIR", "REFONTE_PROGRESS"):
     os.environ.pop(name, None)
 
 
