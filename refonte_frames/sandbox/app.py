@@ -44,6 +44,9 @@ TOKEN_HEADER = "x-sandbox-token"  # noqa: S105 - a header's name
 _KEY = re.compile(r"(test|live)_([a-z0-9-]{1,24})")
 _UNAUTHORIZED = Refusal(401, "A valid API key is required.", (("www-authenticate", 'Basic realm="Refonte AI"'),))
 
+#: They tell nothing that the package does not.
+_PUBLIC = frozenset({"/_sandbox/ready", "/_sandbox/fidelity", "/_sandbox/openapi.json"})
+
 _IN_FLIGHT = Refusal(429, "A request with this Idempotency-Key is being processed; try again.")
 
 
@@ -297,7 +300,7 @@ class _ControlCall(_Call):
 
     async def _answer(self, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
         given = asked.headers.get(TOKEN_HEADER, "").encode("latin-1")
-        is_public = asked.path == "/_sandbox/ready"
+        is_public = asked.path in _PUBLIC
         if not is_public and not hmac.compare_digest(given, self._running.token.encode()):
             raise Refusal(403, f"The header {TOKEN_HEADER} must hold the control_token of this run's ready line.")
         answer = self._handler(asked)(self._running, asked)

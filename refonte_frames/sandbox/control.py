@@ -13,6 +13,7 @@ from refonte_frames.sandbox.checks import a_callback, a_number, a_text, an_objec
 from refonte_frames.sandbox.clock import stamp
 from refonte_frames.sandbox.exchange import Answer, Asked, Refusal, World, read_object
 from refonte_frames.sandbox.faults import Rule
+from refonte_frames.sandbox.fidelity import ledger
 from refonte_frames.sandbox.running import Running
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ _KEY = re.compile(r"(test|live)_([a-z0-9-]{1,24})")
 def ready(running: Running, _asked: Asked) -> Answer:
     """GET /_sandbox/ready."""
     return Answer.of({"ready": True, "now": stamp(running.service.clock.now_ms())})
+
+
+def show_fidelity(_running: Running, _asked: Asked) -> Answer:
+    """GET /_sandbox/fidelity: what is documented, inferred or assumed."""
+    return Answer.of({"behaviours": ledger()})
 
 
 # time and labor
@@ -285,6 +291,7 @@ Handler = Callable[[Running, Asked], Answer]
 
 CONTROL_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/_sandbox/ready", ready),
+    ("GET", "/_sandbox/fidelity", show_fidelity),
     ("GET", "/_sandbox/clock", get_clock),
     ("POST", "/_sandbox/clock", set_clock),
     ("POST", "/_sandbox/work", let_work),
