@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,10 +21,15 @@ if TYPE_CHECKING:
     from refonte_frames.export.decode import TaskDoc
     from refonte_frames.export.sweep import Source
 
-__all__ = ["Found", "by_task_ids", "by_unique_ids", "chunks_of", "ids_of"]
+__all__ = ["Found", "by_listing", "by_task_ids", "by_unique_ids", "chunks_of", "ids_of"]
 
 _MAX_IDS: Final = 40
 _MAX_QUERY_BYTES: Final = 6_000
+#: Fewer tasks than this are read one by one sooner than a list of all that were created in their time.
+_FEWEST_LISTED: Final = 100
+#: A list that holds more tasks than this for each one that is wanted is not read.
+_MOST_FOR_ONE: Final = 4
+_TASK_ID: Final = re.compile(r"[0-9a-f]{24}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +156,28 @@ class _ByUniqueId:
             self.wire_bytes += wire_bytes
             self.pages += 1
             yield from page.docs
+
+
+def by_listing(source: Source, ids: Sequence[str], note: Callable[[int], None] = _note_nothing) -> list[TaskDoc]:
+    """Find many tasks in the list of all that were created in their time, where these are not many more.
+
+    An id begins with the second in which its task was created (contract 1.7). Where that is not so, or the list is
+    long, fewer or none are found: what is missing has to be asked for by its id. `note` is told of every page.
+    """
+    secs = [int(text[:8], 16) for text in ids if _TASK_ID.fullmatch(text)]
+    if len(secs) < _FEWEST_LISTED:
+        return []
+    query = source.filters.within((min(secs) - 1) * 1_000_000, (max(secs) + 2) * 1_000_000).query()
+    reply = source.client.send(Call.get("tasks", query=[*query, ("limit", "1")]))
+    total = source.decoder.decode(reply.body, where="GET /tasks?limit=1").total
+    if total is None or total > _MOST_FOR_ONE * len(ids):
+        return []
+    wanted, found = set(ids), {}
+    for page, _ in read_pages(source.client.send, source.decoder, query, where="GET /tasks?start_time=…"):
+        fresh = {doc.task_id: doc for doc in page.docs if doc.task_id in wanted and doc.task_id not in found}
+        found.update(fresh)
+        note(len(fresh))
+    return list(found.values())
 
 
 def by_task_ids(source: Source, ids: Sequence[str], note: Callable[[int], None] = _note_nothing) -> Found:

@@ -92,8 +92,9 @@ def results(
 
     Notes
     -----
-    Where a unique_id stands beside the task_id, as in receipts, 40 tasks are read by one request, else one. A row
-    without a task_id has no task, even if it has a unique_id: a refused row's id may belong to another task.
+    Where a unique_id stands beside the task_id, as in receipts, 40 tasks are read by one request. Else a hundred, as
+    long as not many more tasks were created in the same time than are asked for; otherwise one. A row without a
+    task_id has no task, even if it has a unique_id: a refused row's id may belong to another task.
 
     Examples
     --------

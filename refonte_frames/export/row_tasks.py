@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 
 from refonte_frames.errors import ColumnError, ReplyError
-from refonte_frames.export.lookup import by_task_ids, by_unique_ids, ids_of
+from refonte_frames.export.lookup import by_listing, by_task_ids, by_unique_ids, ids_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Sequence
@@ -78,6 +78,8 @@ class RowTasks:
             return {str(doc.unique_id): doc for doc in by_unique_ids(source, list(keys), note).docs}
         found = self._by_ids_beside(source, keys, note)
         rest = [key for key in keys if key not in found]
+        found |= {doc.task_id: doc for doc in by_listing(source, rest, note)}
+        rest = [key for key in rest if key not in found]
         return found | {doc.task_id: doc for doc in by_task_ids(source, rest, note).docs}
 
     def _by_ids_beside(self, source: Source, keys: Collection[str], note: Callable[[int], None]) -> dict[str, TaskDoc]:

@@ -83,7 +83,7 @@ def wait(
     Notes
     -----
     The tasks decide, never the status of the batch. A look at a batch is one request; at a frame, one per 40 tasks
-    that have not ended where a unique_id stands beside the task_id, as in receipts, else one per task, and one
+    that have not ended where a unique_id stands beside the task_id, as in receipts, else up to one per task, and one
     per batch they are in at the first look. A service that does not answer for a while is waited for: ten looks in a
     row without an answer end the wait with its error. Contract 2.2, 2.3.
 

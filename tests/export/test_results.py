@@ -73,6 +73,28 @@ def test_any_id_will_do(client: rf.Client, names: list[str]) -> None:
     assert rf.results(pl.from_pandas(frame), client=client)["status"].tolist() == ["pending"] * 2
 
 
+def test_tasks_that_were_created_together_are_read_from_the_list(client: rf.Client) -> None:
+    """250 rows without unique_ids: a look at the total, three pages, and one request for what is not among them."""
+    frame = make(client, 250)[["task_id"]]
+    before = asked(client)
+    assert rf.results(frame[::-1], client=client)["status"].notna().all()
+    assert asked(client) - before == 4
+    before = asked(client)
+    few = pd.concat([frame.iloc[:100], pd.DataFrame({"task_id": ["f" * 24]})])
+    with pytest.warns(UserWarning, match="1 tasks were not found"):
+        rows = rf.results(few, client=client)
+    assert rows["status"].isna().sum() == 1
+    assert asked(client) - before == 5
+
+
+def test_a_list_that_is_much_longer_than_the_frame_is_not_read(client: rf.Client) -> None:
+    """110 of 500 tasks are read one by one after a look at the total."""
+    frame = make(client, 500)[["task_id"]]
+    before = asked(client)
+    assert rf.results(frame.iloc[::5], client=client)["status"].notna().all()
+    assert asked(client) - before == 101
+
+
 def test_many_tasks_are_read_by_one_request_where_their_unique_ids_are_known(client: rf.Client) -> None:
     """90 rows of a receipt are three requests; without unique_ids they are 90."""
     frame = make(client, 90)
