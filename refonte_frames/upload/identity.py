@@ -9,6 +9,7 @@ without the parameters that sign them. The first 26 characters of its base32 for
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import re
 import unicodedata
@@ -71,14 +72,14 @@ def unsigned(url: str) -> str:
 
 def canonical(value: Any) -> Any:
     """Bring a JSON value into the form in which equal content is equal text."""
-    if isinstance(value, str):
-        text = value if value.isascii() else unicodedata.normalize("NFC", value)
-        return unsigned(text)
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return int(value)
-    if isinstance(value, dict):
+    kind = type(value)
+    if kind is str:
+        return unsigned(value if value.isascii() else unicodedata.normalize("NFC", value))
+    if kind is float:
+        return int(value) if value.is_integer() and abs(value) < 2**53 else value
+    if kind is dict:
         return {canonical_key(key): canonical(item) for key, item in value.items()}
-    if isinstance(value, list):
+    if kind is list:
         return [canonical(item) for item in value]
     return value
 
@@ -98,24 +99,34 @@ class Canon:
     """
 
     def __init__(self, constants: Mapping[str, Any]) -> None:
-        self._constants = {name: _pair(name, value) for name, value in constants.items()}
+        pairs = {name: _pair(name, value) for name, value in constants.items()}
+        self._labeled = {name: pair for name, pair in pairs.items() if name not in _NOT_HASHED}
+        self._rest = {name: pair for name, pair in pairs.items() if name in _NOT_HASHED}
 
     def digests(self, task_type: str, fields: Mapping[str, Any]) -> tuple[bytes, bytes]:
         """Hash the constants, overlaid with this row's `fields`: what is to be labeled, and all that is sent.
 
         Both are of the content, not of its bytes: a 5.0 that is a 5 tomorrow changes nothing.
         """
-        pairs = self._constants | {name: _pair(name, value) for name, value in fields.items()}
-        pairs["type"] = _pair("type", task_type)
-        names = sorted(pairs)
-        labeled = b",".join([pairs[name] for name in names if name not in _NOT_HASHED])
-        rest = b",".join([pairs[name] for name in names if name in _NOT_HASHED])
-        to_be_labeled = hashlib.sha256(b"{" + labeled + b"}").digest()
-        return to_be_labeled, hashlib.sha256(to_be_labeled + rest).digest()[:16]
+        labeled, rest = self._labeled.copy(), self._rest.copy()
+        for name, value in fields.items():
+            (rest if name in _NOT_HASHED else labeled)[name] = _pair(name, value)
+        labeled["type"] = _pair("type", task_type)
+        to_be_labeled = hashlib.sha256(b"{" + _joined(labeled) + b"}").digest()
+        return to_be_labeled, hashlib.sha256(to_be_labeled + _joined(rest)).digest()[:16]
+
+
+def _joined(pairs: Mapping[str, bytes]) -> bytes:
+    return b",".join([pairs[name] for name in sorted(pairs)])
+
+
+@functools.lru_cache(maxsize=1024)
+def _key(name: str) -> bytes:
+    return _encode(canonical_key(name)) + b":"
 
 
 def _pair(name: str, value: Any) -> bytes:
-    return _encode(canonical_key(name)) + b":" + _encode(canonical(value))
+    return _key(name) + _encode(canonical(value))
 
 
 def auto_unique_id(digest: bytes, *, task_type: str, project: str | None, batch: str | None) -> str:
@@ -126,7 +137,7 @@ def auto_unique_id(digest: bytes, *, task_type: str, project: str | None, batch:
     >>> auto_unique_id(b"0" * 32, task_type="categorization", project="shop", batch=None)
     'shop/categorization/gaydambqgaydambqgaydambqga'
     """
-    tail = base64.b32encode(digest[:20]).decode().lower()[:_DIGEST_CHARS]
+    tail = base64.b32encode(digest[:20])[:_DIGEST_CHARS].decode().lower()
     return f"{project or batch or '-'}/{task_type}/{tail}"
 
 

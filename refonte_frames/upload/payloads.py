@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -238,8 +239,13 @@ class PayloadBuilder:
         return None
 
 
+@functools.lru_cache(maxsize=1024)
+def _key(name: str) -> bytes:
+    return _encode(name) + b":"
+
+
 def _pair(name: str, value: Any) -> bytes:
-    return _encode(name) + b":" + _encode(tidy_field(name, value))
+    return _key(name) + _encode(tidy_field(name, value))
 
 
 def _fill(rows: list[_Row], converted: Column, target: str, column: Any, base: Any) -> None:
