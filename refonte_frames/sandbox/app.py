@@ -22,6 +22,7 @@ from refonte_frames.sandbox.clock import http_date
 from refonte_frames.sandbox.control import CONTROL_ROUTES
 from refonte_frames.sandbox.exchange import Answer, Asked, Refusal, World, refusal_answer
 from refonte_frames.sandbox.files import MAX_FILE_BYTES
+from refonte_frames.sandbox.openapi import document
 from refonte_frames.sandbox.page_routes import PAGE_ROUTES, refusal_page
 from refonte_frames.sandbox.routes import ROUTES
 from refonte_frames.sandbox.task_routes import create_task, save_reply
@@ -54,7 +55,7 @@ def make_app(running: Running) -> ASGIApp:
     """Build the application of a running sandbox."""
     api = _grouped([(verb, f"/v1{path}", handler) for verb, path, handler in ROUTES])
     routes = [_route(path, _ApiCall(running, verbs), verbs) for path, verbs in api.items()]
-    control = _grouped(CONTROL_ROUTES)
+    control = _grouped((*CONTROL_ROUTES, ("GET", "/_sandbox/openapi.json", _show_openapi)))
     routes += [_route(path, _ControlCall(running, verbs), verbs) for path, verbs in control.items()]
     pages = _grouped(PAGE_ROUTES)
     routes += [_route(path, _PageCall(running, verbs), verbs) for path, verbs in pages.items()]
@@ -62,6 +63,12 @@ def make_app(running: Running) -> ASGIApp:
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
     return _Door(app, running)
+
+
+def _show_openapi(_running: Running, asked: Asked) -> Answer:
+    """GET /_sandbox/openapi.json."""
+    base_url = f"http://{asked.headers['host']}/v1"
+    return Answer.of(document([(verb, path) for verb, path, _ in ROUTES], base_url))
 
 
 def _grouped(routes: Sequence[tuple[str, str, Any]]) -> dict[str, dict[str, Any]]:
