@@ -237,7 +237,7 @@ class Settler:
             return replace(_left(job, tries), halt=error)
         except (ApiError, NoReplyError, ReplyError) as error:
             message = f"The row could not be looked up; run the same call again, it is not doubled. {error.message}"
-            return Settled("failed", None, None, "no_reply", message, tries, maybe_sent=True, error=error)
+            return Settled("failed", None, None, "no_reply", message, tries, job.maybe_sent, error=error)
 
     def _look_up(self, job: Job, *, error: ApiError | NoReplyError | None, tries: int = 0) -> Settled:
         """Ask who holds the id; when nobody does, the task was not made, and the next key may be used."""
