@@ -15,7 +15,7 @@ __all__ = ["Draws"]
 
 T = TypeVar("T")
 
-_SEPARATOR = b"\x1f"
+_SEPARATOR = "\x1f"
 _TWO_53 = float(1 << 53)
 
 
@@ -67,5 +67,5 @@ class Draws:
 
 
 def _digest(key: bytes, names: tuple[str | int, ...]) -> bytes:
-    text = _SEPARATOR.join([str(name).encode("utf-8", "surrogatepass") for name in names])
+    text = _SEPARATOR.join(map(str, names)).encode("utf-8", "surrogatepass")
     return blake2b(text, key=key[:64], digest_size=16).digest()

@@ -7,9 +7,12 @@ change. Every change happens inside `Store.transaction`; answers leave after its
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from refonte_frames.sandbox import schema
@@ -25,8 +28,6 @@ from refonte_frames.sandbox.task_table import TaskTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
-
 
 __all__ = ["SavedReply", "Store", "StoreError"]
 
@@ -51,7 +52,7 @@ class Store:
     Parameters
     ----------
     path : Path, optional
-        A durable database file. Default: a private temporary one that SQLite removes, even after a kill.
+        A durable database file. Default: a private temporary one that vanishes with the process, even after a kill.
 
     Attributes
     ----------
@@ -77,8 +78,11 @@ class Store:
     """
 
     def __init__(self, path: Path | None = None) -> None:
+        # Not SQLite's own temporary database: it cannot keep a WAL, and without one a creation costs twice as much.
+        self._folder = None if path else Path(tempfile.mkdtemp(prefix="refonte-store-"))
+        place = self._folder / "sandbox.db" if self._folder else path
         try:
-            self._db = sqlite3.connect(path or "", timeout=1.0, isolation_level=None, cached_statements=256)
+            self._db = sqlite3.connect(str(place), timeout=1.0, isolation_level=None, cached_statements=256)
         except sqlite3.OperationalError as error:
             raise StoreError(f"{path} cannot be opened or made: {error}") from error
         try:
@@ -94,17 +98,17 @@ class Store:
     def _open(self, path: Path | None) -> None:
         db = self._db
         db.execute("PRAGMA cache_size = -65536")
-        if path is None:
-            db.execute("PRAGMA journal_mode = MEMORY")  # what is lost with the process is lost anyway
-        else:
-            # Exclusive: a second sandbox on the same file would be a second writer with its own row counter.
-            db.execute("PRAGMA locking_mode = EXCLUSIVE")
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = NORMAL")
+        # Exclusive: a second sandbox on the same file would be a second writer with its own row counter.
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA wal_autocheckpoint = 10000")  # 40 MB: pages that change often are copied back less often
+        # What is in a temporary file is lost with the process anyway.
+        db.execute(f"PRAGMA synchronous = {'OFF' if path is None else 'NORMAL'}")
         version = self._checked_version(path)
         if version == 0:
             marks = f"PRAGMA application_id = {schema.APPLICATION_ID}; PRAGMA user_version = {schema.VERSION};"
             db.executescript(f"BEGIN; {schema.DDL} {marks} COMMIT;")
+        self._remove_folder()
         self.catalog = Catalog(db)
         self.tasks = TaskTable(db)
         self.labor = LaborTable(db)
@@ -112,6 +116,14 @@ class Store:
         self.quality = QualityTable(db)
         self.files = FileTable(db)
         self.overview = OverviewTable(db)
+
+    def _remove_folder(self) -> None:
+        """Take the temporary files' names away: the open ones live on until the process ends, however it ends.
+
+        Windows keeps the names of open files; there it succeeds when the store is closed.
+        """
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _checked_version(self, path: Path | None) -> int:
         """Read the schema's version; 0 for a new file. The write lock is taken for it, to find another sandbox."""
@@ -134,6 +146,7 @@ class Store:
     def close(self) -> None:
         """Close the file; every acknowledged write is in it already."""
         self._db.close()
+        self._remove_folder()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -14,7 +14,7 @@ from refonte_frames.sandbox.task_select import NARROW_WINDOW_ROWS, TaskSelect
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from refonte_frames.sandbox.exchange import World
     from refonte_frames.sandbox.queries import TaskFilter
@@ -56,15 +56,21 @@ class TaskTable:
 
     def save(self, task: Task, *, has_new_tags: bool = False) -> None:
         """Write what may change in a task; its tags only when told that they did."""
-        self._db.execute(
-            "UPDATE task SET status = ?, updated_ms = ?, completed_ms = ?, review = ?, unique_id = ?, due_ms = ? "
-            "WHERE id = ?",
-            (task.status, task.updated_ms, task.completed_ms, task.review, task.unique_id, task.due_ms, task.row),
-        )
-        self._db.execute("UPDATE doc SET doc = ? WHERE id = ?", (encode(task.doc).decode(), task.row))
+        self.save_all([task])
         if has_new_tags:
             self._db.execute("DELETE FROM tag WHERE id = ?", (task.row,))
             self._add_tags(task)
+
+    def save_all(self, tasks: Iterable[Task]) -> None:
+        """Write what may change in tasks, but for their tags: in the order of their rows, neighbours together."""
+        ordered = sorted(tasks, key=attrgetter("row"))
+        self._db.executemany(
+            "UPDATE task SET status = ?, updated_ms = ?, completed_ms = ?, review = ?, unique_id = ?, due_ms = ? "
+            "WHERE id = ?",
+            [(t.status, t.updated_ms, t.completed_ms, t.review, t.unique_id, t.due_ms, t.row) for t in ordered],
+        )
+        docs = [(encode(task.doc).decode(), task.row) for task in ordered]
+        self._db.executemany("UPDATE doc SET doc = ? WHERE id = ?", docs)
 
     def _add_tags(self, task: Task) -> None:
         if tags := task.doc.get("tags"):

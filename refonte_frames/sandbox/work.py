@@ -132,11 +132,14 @@ def work(service: Service, span_ms: int) -> dict[str, int]:
     batches: dict[int, int] = {}
     with service.store.transaction():
         while due := service.store.tasks.due(begin_duty + span_ms, _SWEEP_ROWS):
+            done = []
             for task in due:
                 moment_ms = begin_ms + max(0, (task.due_ms or 0) - begin_duty)
                 ended = _hand_in(service, task, moment_ms)
                 counts["errors" if ended.status == "error" else "completed"] += 1
                 batches[task.batch] = moment_ms
+                done.append(ended)
+            service.store.tasks.save_all(done)
         for row in sorted(batches.keys() - {0}):
             end_batch_if_done(service, row, batches[row])
         counts["quality_attempts"] = _try_quality_tasks(service, begin_ms, begin_duty, begin_duty + span_ms)
@@ -167,25 +170,23 @@ def _quality_people(service: Service, world: int) -> list[str]:
 
 
 def _hand_in(service: Service, task: Task, moment_ms: int) -> Task:
-    """Let the labelers end one task, after as many attempts as its project asks for."""
+    """Let the labelers end one task, after as many attempts as its project asks for; the caller writes it."""
     store = service.store
     if broken := is_unreachable(task, service.switches.broken_attachments):
         failed = lifecycle.fail(task, _download_error(broken), moment_ms)
-        store.tasks.save(failed)
         deliveries.plan_task(service, failed, moment_ms)
         return failed
     return _answer(service, task, store.catalog.attempts_wanted(task.project), moment_ms)
 
 
 def _answer(service: Service, task: Task, count: int, moment_ms: int) -> Task:
-    """End a task with the consensus of its first attempts, and plan what reviewers will say."""
+    """End a task with the consensus of its first attempts, and plan what reviewers will say; the caller writes it."""
     store, seed = service.store, service.seed
     truth = labelers.truth_about(seed, task)
     attempts = labelers.attempts_at(seed, task, truth, count, task.due_ms or 0)
     store.labor.add_attempts(task.row, moment_ms, attempts)
     chosen = labelers.consensus(task.type, attempts)
     ended = lifecycle.complete(task, chosen.response, moment_ms)
-    store.tasks.save(ended)
     deliveries.plan_task(service, ended, moment_ms)
     for audit in labelers.audits_of(seed, ended, truth, chosen):
         plan = {"audit": audit.served, "fix": audit.fix}
@@ -206,7 +207,7 @@ def complete_attempted(service: Service, project: Project, batches: list[Batch])
         for task in service.store.tasks.pending_of(batch):
             count = labelers.attempts_done(service.seed, task, project.attempts, service.duty_ms)
             if count:
-                _answer(service, task, count, now_ms)
+                service.store.tasks.save(_answer(service, task, count, now_ms))
                 done += 1
         end_batch_if_done(service, batch.row, now_ms)
     return done
