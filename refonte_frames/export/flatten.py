@@ -129,6 +129,8 @@ _DOCUMENTED_EXTRAS: Final = frozenset(
 )
 _LAST: Final = {"annotations": 0, "relationships": 2, "links": 2, "events": 3, "global_attributes": 4}
 
+_NO_ATTRIBUTES: Final = Raw(b"{}")
+
 _decode_listed = msgspec.json.Decoder(_Listed).decode
 _decode_rows = msgspec.json.Decoder(list[Raw]).decode
 _decode_vertices = msgspec.json.Decoder(list[Vertex]).decode
@@ -510,7 +512,7 @@ def _link(raw: Raw) -> _Row | None:
 
 def _global_attributes(raw: Raw) -> list[Element]:
     """Attributes of the whole image: one row, unless none were given."""
-    if _kind(raw) in ("", "n") or object_of(raw) == {}:
+    if raw in (NO_RAW, _NO_ATTRIBUTES) or _kind(raw) == "n" or object_of(raw) == {}:
         return []
     return [_Row(geometry="category", field="global_attributes", attributes=raw)]
 

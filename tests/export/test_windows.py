@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refonte_frames.export.decode import Page
+from refonte_frames.export.decode import Page, TaskDoc
 from refonte_frames.export.pages import Paging
+from refonte_frames.export.sweep import Border, _without_foreign
 from refonte_frames.export.windows import Window, plan_windows, target_rows
 
 if TYPE_CHECKING:
@@ -160,3 +161,26 @@ def test_endless_fresh_tokens_end_paging() -> None:
 def test_more_without_a_token_is_the_end() -> None:
     """There is nothing to ask with."""
     assert Paging(100).next_token(page(100, None)) is None
+
+
+@pytest.mark.parametrize(
+    ("created_at", "is_near"),
+    [
+        ("2024-03-04T08:00:01.000Z", True),
+        ("2024-03-04T08:00:30.000Z", False),
+        ("2024-03-04T09:00:30.000+01:00", False),
+        ("2024-03-04T09:00:01+01:00", True),
+        ("2024-03-04 08:00:30", False),
+        ("2024-03-04T08:00:59.500000Z", True),
+        ("2024-03-04T09:30:00.000Z", True),
+        ("soon", True),
+        (None, True),
+    ],
+)
+def test_only_tasks_near_a_bound_can_be_in_two_windows(created_at: str | None, is_near: bool) -> None:  # noqa: FBT001
+    """However their time is written; a time nobody can read, or beyond the bounds, may be anywhere."""
+    start = 1_709_539_200_000_000
+    window = Window(start, start + 60_000_000)
+    border, doc = Border(), TaskDoc(task_id="a", created_at=created_at)
+    _without_foreign([doc], window, border)
+    assert border.owned(window) == (["a"] if is_near else [])
