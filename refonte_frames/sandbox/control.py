@@ -75,7 +75,7 @@ def let_work(running: Running, asked: Asked) -> Answer:
         raise required("days")
     if not 0 < days <= 3650:
         raise invalid("days", "must be a number above 0 and up to 3650")
-    counts = work.work(running.service, int(days * 86_400_000))
+    counts = work.work(running.service, round(days * 86_400_000))
     return Answer.of({**counts, "now": stamp(running.service.clock.now_ms())})
 
 

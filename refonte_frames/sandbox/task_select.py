@@ -51,7 +51,7 @@ class TaskSelect:
             terms.append(self._tags(before, None if self._has_more_than_tags() else limit))
         where, values = _joined(terms)
         # The documents join the rows of one page only: a sort never has to carry them.
-        rows = f"SELECT t.id FROM task t WHERE {where} ORDER BY t.id DESC LIMIT ?"
+        rows = f"SELECT t.id FROM {self._table()} WHERE {where} ORDER BY t.id DESC LIMIT ?"
         return f"SELECT d.id, d.doc FROM ({rows}) p JOIN doc d ON d.id = p.id ORDER BY p.id DESC", [*values, limit]
 
     def count(self) -> Statement:
@@ -60,7 +60,7 @@ class TaskSelect:
         if self.filter.tags:
             terms.append(self._tags(None, None))
         where, values = _joined(terms)
-        return f"SELECT count(*) FROM task t WHERE {where}", values
+        return f"SELECT count(*) FROM {self._table()} WHERE {where}", values
 
     def counters(self) -> Statement:
         """Add the counters up: for filters within project, batch, type and status."""
@@ -77,6 +77,10 @@ class TaskSelect:
         where, values = _joined([("t.world = ?", [self.world]), *self._window(name, "t.")])
         text = f"SELECT count(*) FROM (SELECT 1 FROM task t WHERE {where} LIMIT {NARROW_WINDOW_ROWS + 1})"
         return text, values
+
+    def _table(self) -> str:
+        """Name the table; ids are looked up, where SQLite left alone would walk all tasks in the list's order."""
+        return "task t INDEXED BY task_unique_id" if self.filter.unique_ids else "task t"
 
     def _terms(self) -> list[Term]:
         """Write every condition but the tags; a leading + keeps SQLite from choosing that column's index."""

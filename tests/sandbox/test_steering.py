@@ -171,6 +171,21 @@ def test_an_untouched_world_has_an_empty_truth(own: Sandbox) -> None:
     assert str(truth["started_at"].dtype).startswith("datetime64")
 
 
+@pytest.mark.parametrize("days", [0.1, 0.3, 3, 7.7])
+def test_the_clock_goes_on_by_the_days_that_were_worked(own: Sandbox, days: float) -> None:
+    """To the millisecond, although the work is done in pieces."""
+    before = own.clock.freeze()
+    assert own.work(days=days)["completed"] == 0
+    assert own.clock.now() - before == timedelta(milliseconds=round(days * 86_400_000))
+
+
+@pytest.mark.parametrize("days", [0, -1, 4000])
+def test_an_impossible_span_of_work_is_refused(own: Sandbox, days: float) -> None:
+    """With the server's sentence."""
+    with pytest.raises(SandboxError, match="days"):
+        own.work(days=days)
+
+
 def test_consensus_projects_get_several_attempts(own: Sandbox, world_of: Callable[..., Any]) -> None:
     """As many different labelers as the project asks for; the response is the most frequent answer."""
     live = world_of(own, "live_demo")
