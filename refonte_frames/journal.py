@@ -119,7 +119,8 @@ class Journal:
     ) -> None:
         self.path = Path(path).expanduser()
         wanted = {"host": host, "key_fingerprint": key_fingerprint, "purpose": purpose, "recipe": str(recipe)}
-        with self._guarded("cannot be opened"):
+        self._db: sqlite3.Connection
+        with self._guarded("cannot be opened"), self._closed_on_error():
             if is_read_only:
                 self._db = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
                 self._prepare(wanted, may_create=False)
@@ -205,6 +206,15 @@ class Journal:
             raise JournalError(
                 f"The journal {self.path} cannot be made: {error.strerror}. Name a place where it can: journal=…"
             ) from None
+
+    @contextmanager
+    def _closed_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            if hasattr(self, "_db"):
+                self._db.close()
+            raise
 
     @contextmanager
     def _guarded(self, what: str) -> Iterator[None]:
