@@ -36,7 +36,6 @@ KEY_VARIABLE: Final = "REFONTE_API_KEY"
 URL_VARIABLE: Final = "REFONTE_BASE_URL"
 STATE_VARIABLE: Final = "REFONTE_STATE_DIR"
 _LONGEST_TIMEOUT_SECS: Final = 3600
-_LONGEST_ECHO: Final = 64 * 2**10
 _log = logging.getLogger("refonte_frames")
 
 
@@ -193,8 +192,8 @@ class Client:
         self._count(str(reply.status))
         if reply.status == 200:
             self._gate.note_success()
-        if len(reply.body) <= _LONGEST_ECHO and self._key.is_in(reply.body):
-            # Some services, and pages of proxies, repeat what they were sent. Pages of tasks, which are longer, do not.
+        if self._key.is_in(reply.body):
+            # Some services, and pages of proxies, repeat what they were sent.
             return replace(reply, body=self._key.erase_from(reply.body.decode("utf-8", "replace")).encode())
         return reply
 
