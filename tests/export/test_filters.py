@@ -83,7 +83,7 @@ def test_a_date_is_its_midnight() -> None:
         ({"created_after": "yesterday"}, "created_after='yesterday' is no time"),
         ({"created_after": 1709540122}, "is no time"),
         ({"created_after": pd.NaT}, "is no time"),
-        ({"created_after": np.datetime64("NaT")}, "is no time"),
+        ({"created_after": np.datetime64("NaT", "s")}, "is no time"),
         ({"created_after": "0001-01-01T00:00:00+14:00"}, "is no time"),
         ({"created_after": datetime.min.replace(tzinfo=timezone(timedelta(hours=3)))}, "is no time"),
         ({"project": ""}, "one non-empty text"),
