@@ -186,6 +186,10 @@ class PageDecoder:
         except (msgspec.DecodeError, RecursionError):
             return _loose_task(decode_json(body, type=dict[str, Raw], where=where), where, "")
 
+    def ids(self, doc: TaskDoc) -> tuple[str, str | None]:
+        """Tell a task's id, and its unique_id where it has one."""
+        return doc.task_id, doc.unique_id if isinstance(doc.unique_id, str) else None
+
     def _decode_slowly(self, body: bytes, where: str) -> _Envelope[TaskDoc]:
         page = decode_json(body, type=_Envelope[Raw], where=where)
         docs = [self._decode_doc(raw, where, f"docs[{index}]") for index, raw in enumerate(page.docs)]

@@ -13,9 +13,9 @@ from refonte_frames.client import resolve_client
 from refonte_frames.errors import InputError
 from refonte_frames.export.columns import TASK_TABLES, build
 from refonte_frames.export.filters import Filters, filters_of
-from refonte_frames.export.lookup import Found, by_task_ids, by_unique_ids, ids_of
 from refonte_frames.export.sweep import Batches, Source, Tally, plan_sweep, read_window, run_windows, warn_of_shortfall
 from refonte_frames.export.tables import DtypeBackend, check_options, names_of, spread_metadata, to_pandas
+from refonte_frames.lookup import Found, by_task_ids, by_unique_ids, ids_of
 from refonte_frames.progress import bar
 from refonte_frames.schemas import SCHEMAS
 from refonte_frames.transport.calls import Call
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from refonte_frames.client import Client
+    from refonte_frames.export.decode import TaskDoc
     from refonte_frames.export.windows import Window
     from refonte_frames.progress import Bar
 
@@ -737,7 +738,7 @@ class _Pass:
             )
         warn_of_shortfall(self.tally, stacklevel=6)
 
-    def _found(self, found: Found) -> Iterator[tuple[int, Batches]]:
+    def _found(self, found: Found[TaskDoc]) -> Iterator[tuple[int, Batches]]:
         self.mode, self.missing, self.service_total = "ids", found.missing, len(found.docs)
         self.tally.tasks, self.tally.pages, self.tally.wire_bytes = len(found.docs), found.pages, found.wire_bytes
         tables = self.source.tables

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 
 from refonte_frames.errors import ColumnError, ReplyError
-from refonte_frames.export.lookup import by_listing, by_task_ids, by_unique_ids, ids_of
+from refonte_frames.lookup import by_listing, by_task_ids, by_unique_ids, ids_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Sequence

@@ -22,8 +22,8 @@ from refonte_frames.export.columns import build, time_of
 from refonte_frames.export.decode import PageDecoder
 from refonte_frames.export.drift import Drift
 from refonte_frames.export.filters import stamp_of
-from refonte_frames.export.pages import read_pages
 from refonte_frames.export.windows import Window, plan_windows, target_rows
+from refonte_frames.pages import read_pages
 from refonte_frames.transport.calls import Call
 
 if TYPE_CHECKING:
@@ -158,6 +158,10 @@ class Source:
     def send(self, call: Call) -> Reply:
         """Send a call, and wait neither for a turn nor for another try once the pass is to stop."""
         return self.client.send(call, stop=self.stop)
+
+    def query(self) -> list[tuple[str, str]]:
+        """Return the filters as query pairs."""
+        return self.filters.query()
 
 
 @dataclass(frozen=True, slots=True)

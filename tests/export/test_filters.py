@@ -12,7 +12,7 @@ import pytest
 from refonte_frames.api import TASKS_QUERY
 from refonte_frames.errors import InputError
 from refonte_frames.export.filters import differences, filters_of
-from refonte_frames.export.lookup import chunks_of, ids_of
+from refonte_frames.lookup import chunks_of, ids_of
 
 
 def query(**options: Any) -> list[tuple[str, str]]:

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refonte_frames.export.decode import Page, TaskDoc
-from refonte_frames.export.pages import Paging
 from refonte_frames.export.sweep import Border, _without_foreign
 from refonte_frames.export.windows import Window, plan_windows, target_rows
+from refonte_frames.pages import Paging
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

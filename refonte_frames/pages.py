@@ -3,22 +3,52 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from refonte_frames.api import MAX_PAGE_SIZE
 from refonte_frames.errors import BadRequest
 from refonte_frames.transport.calls import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sized
 
-    from refonte_frames.export.decode import Page, PageDecoder
     from refonte_frames.transport.calls import Reply
 
-__all__ = ["Paging", "read_pages"]
+__all__ = ["PageLike", "PageReader", "Paging", "read_pages"]
 
 _MAX_EMPTY_PAGES: Final = 3
 _MAX_RESTARTS: Final = 3
+
+
+class PageLike(Protocol):
+    """What paging looks at in a page; whatever its tasks are decoded to."""
+
+    @property
+    def docs(self) -> Sized:
+        """The tasks of the page."""
+
+    @property
+    def total(self) -> int | None:
+        """How many tasks match on all pages, by the service's account."""
+
+    @property
+    def has_more(self) -> bool:
+        """Whether the service says that there is another page."""
+
+    @property
+    def next_token(self) -> str | None:
+        """What to ask for the next page with."""
+
+
+P = TypeVar("P", bound=PageLike)
+P_co = TypeVar("P_co", bound=PageLike, covariant=True)
+
+
+class PageReader(Protocol[P_co]):
+    """Makes a page of a reply's body."""
+
+    def decode(self, body: bytes, *, where: str) -> P_co:
+        """Read one page; `where` names it in the sentence of an error."""
 
 
 @dataclass(slots=True)
@@ -39,7 +69,7 @@ class Paging:
     _tokens: set[str] = field(default_factory=set)
     _empty_pages: int = 0
 
-    def next_token(self, page: Page) -> str | None:
+    def next_token(self, page: PageLike) -> str | None:
         """Take note of a page, and return the token of the next one; None to end."""
         self.pages += 1
         self._empty_pages = 0 if page.docs else self._empty_pages + 1
@@ -57,19 +87,19 @@ class Paging:
 
 def read_pages(
     send: Callable[[Call], Reply],
-    decoder: PageDecoder,
+    decoder: PageReader[P],
     query: list[tuple[str, str]],
     *,
     limit: int = MAX_PAGE_SIZE,
     where: str = "GET /tasks",
-) -> Iterator[tuple[Page, int]]:
+) -> Iterator[tuple[P, int]]:
     """Read all pages of one query.
 
     Parameters
     ----------
     send : callable
         `Client.send`.
-    decoder : PageDecoder
+    decoder : PageReader
         Reads the replies.
     query : list of (str, str)
         The filters, sent again with every token (contract 1.6).
@@ -80,14 +110,14 @@ def read_pages(
 
     Yields
     ------
-    tuple of (Page, int)
+    tuple of (page, int)
         A page, and its size on the wire. When a token is refused, as an expired one is, reading begins again
         at the first page: tasks may then come twice.
 
     Raises
     ------
     ReplyError, ApiError, NoReplyError
-        As `Client.send` and `PageDecoder.decode` do; the sentence names the page.
+        As `Client.send` and `decoder.decode` do; the sentence names the page.
     """
     restarts = 0
     while True:
