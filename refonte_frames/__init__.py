@@ -13,7 +13,7 @@ from refonte_frames.errors import *  # noqa: F403 - every error is public, and e
 
 if TYPE_CHECKING:
     # What `__getattr__` does at run time, for editors and type checkers; a test compares the two.
-    from refonte_frames import schemas
+    from refonte_frames import callbacks, schemas
     from refonte_frames.client import Client
     from refonte_frames.export.batches import read_batches
     from refonte_frames.export.export import export_tasks
@@ -83,6 +83,7 @@ _HOMES = {
 #: Modules that are public as a whole: namespaces of functions or constants.
 _NAMESPACES = {
     "batches": "resources.batches",
+    "callbacks": "callbacks",
     "errors": "errors",
     "projects": "resources.projects",
     "schemas": "schemas",
@@ -119,6 +120,7 @@ __all__ = [
     "add_tags",
     "audit",
     "batches",
+    "callbacks",
     "cancel",
     "clear_unique_ids",
     "errors",

@@ -12,6 +12,7 @@ __all__ = [
     "ATTACHMENT_TYPES",
     "AUDIT_RESULTS",
     "BATCH_STATUSES",
+    "CALLBACK_AUTH_HEADERS",
     "DEFAULT_BASE_URL",
     "IDEMPOTENCY_HEADER",
     "IDEMPOTENCY_LIFE_SECS",
@@ -50,6 +51,9 @@ REVIEW_STATUSES: Final = ("pending", *AUDIT_RESULTS)
 
 #: Contract 2.2.
 BATCH_STATUSES: Final = ("staging", "in_progress", "completed")
+
+#: Contract 3: spellings of the header that authenticates a callback, the first page's first; names are case-blind.
+CALLBACK_AUTH_HEADERS: Final = ("refonte-ai--callback-auth", "refonte.ai-callback-auth", "scale-callback-auth")
 
 #: Contract 5.2.
 ATTACHMENT_TYPES: Final = ("text", "image", "video", "audio", "website", "pdf", "json")

@@ -1,0 +1,200 @@
+"""The receiver as the service and a stranger see it: a real process on a real port."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pandas as pd
+import pytest
+
+import refonte_frames as rf
+from refonte_frames.callbacks.receiver import counts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+KEY = "cb_the_key_of_the_dashboard"
+HEADER = "refonte-ai--callback-auth"
+
+
+@contextmanager
+def receiving(path: Path, key: str = KEY) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Run the receiver of the command line; gives its URL and its process."""
+    command = [sys.executable, "-m", "refonte_frames.cli", "callbacks", "serve", str(path), "--port", "0"]
+    environment = os.environ | {"REFONTE_CALLBACK_AUTH_KEY": key}
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, encoding="utf-8"
+    )
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        assert line, process.communicate()[1]
+        yield json.loads(line)["url"], process
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def deliver(
+    url: str, body: bytes, headers: dict[str, str] | None = None, path: str = "/"
+) -> tuple[int, dict[str, Any]]:
+    """Deliver once, over a connection of its own."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
+    try:
+        connection.request("POST", path, body, {HEADER: KEY} if headers is None else headers)
+        reply = connection.getresponse()
+        return reply.status, json.loads(reply.read())
+    finally:
+        connection.close()
+
+
+def task_body(number: int, status: str = "completed") -> bytes:
+    """Make what the service delivers for a task."""
+    task = {"task_id": f"{number:024x}", "status": status, "completed_at": "2020-07-01T00:00:00.000Z"}
+    return json.dumps({"task": task, "response": {}, "task_id": task["task_id"], "status": status}).encode()
+
+
+def test_a_delivery_is_acknowledged_and_then_shown(tmp_path: Path) -> None:
+    """Whatever the path in the URL: 200 means that it is in the inbox."""
+    with receiving(tmp_path) as (url, _):
+        assert deliver(url, task_body(1), path="/some/hook?x=1") == (200, {"success": True})
+        seen = rf.callbacks.received(tmp_path)
+    assert seen[["kind", "name", "status", "times"]].values.tolist() == [["task", f"{1:024x}", "completed", 1]]
+    assert seen["outcome"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status"),
+    [
+        ({}, task_body(1), 401),
+        ({HEADER: "forged"}, task_body(1), 401),
+        ({HEADER: ""}, task_body(1), 401),
+        ({HEADER: KEY}, b"{", 400),
+        ({HEADER: KEY}, b'{"task_id": "a", "task": {"task_id": "b"}}', 400),
+        ({HEADER: KEY, "Content-Encoding": "gzip"}, b"\x1f\x8b", 415),
+        ({HEADER: KEY}, b" " * (17 * 2**20), 413),
+        ({HEADER: KEY}, b"[" * 10_000, 400),
+    ],
+)
+def test_what_is_forged_broken_or_huge_is_refused_and_nothing_of_it_kept(
+    receiver_url: tuple[str, Path], headers: dict[str, str], body: bytes, status: int
+) -> None:
+    """Each refusal has its status and a sentence, and the next delivery works."""
+    url, root = receiver_url
+    before = len(rf.callbacks.received(root))
+    try:
+        got, answer = deliver(url, body, headers)
+        assert (got, answer["status_code"]) == (status, status)
+        assert KEY not in answer["error"]
+    except (BrokenPipeError, ConnectionResetError):
+        assert status == 413  # it was answered before the whole of it was written
+    assert len(rf.callbacks.received(root)) == before
+    assert deliver(url, task_body(0))[0] == 200
+
+
+@pytest.fixture(scope="module")
+def receiver_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """One receiver for several tests, with its folder."""
+    root = tmp_path_factory.mktemp("inbox")
+    with receiving(root) as (url, _):
+        deliver(url, task_body(0))
+        yield url, root
+
+
+def test_an_endless_body_without_a_length_is_cut_off(receiver_url: tuple[str, Path]) -> None:
+    """A body that is longer than allowed is refused also when it announces no length."""
+    url, _ = receiver_url
+    place = urlsplit(url)
+    with socket.create_connection((place.hostname, place.port), timeout=30) as sock:
+        head = f"POST / HTTP/1.1\r\nHost: {place.netloc}\r\n{HEADER}: {KEY}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        sock.sendall(head.encode())
+        chunk = b"100000\r\n" + b" " * 0x100000 + b"\r\n"
+        answer = b""
+        try:
+            for _ in range(17):
+                sock.sendall(chunk)
+            answer = sock.recv(1000)
+        except (BrokenPipeError, ConnectionResetError):
+            return
+    assert answer.startswith(b"HTTP/1.1 413")
+
+
+def test_other_verbs_are_refused_and_health_is_told(receiver_url: tuple[str, Path]) -> None:
+    """A look from outside changes nothing."""
+    connection = http.client.HTTPConnection(urlsplit(receiver_url[0]).netloc, timeout=30)
+    answers = {}
+    for method, path in (("GET", "/health"), ("GET", "/"), ("PUT", "/"), ("DELETE", "/")):
+        connection.request(method, path)
+        reply = connection.getresponse()
+        reply.read()
+        answers[f"{method} {path}"] = reply.status
+    connection.close()
+    assert answers == {"GET /health": 200, "GET /": 405, "PUT /": 405, "DELETE /": 405}
+
+
+def test_refusals_are_counted_by_reason(tmp_path: Path) -> None:
+    """What strangers tried is told by `callbacks show`."""
+    with receiving(tmp_path) as (url, _):
+        for headers in ({}, {HEADER: "forged"}):
+            deliver(url, task_body(1), headers)
+        deliver(url, b"{")
+    assert counts(tmp_path)["refused"] == {"no message": 1, "not authentic": 2}
+
+
+def test_ctrl_c_ends_it_cleanly(tmp_path: Path) -> None:
+    """The usual end of a server in a terminal is no error."""
+    with receiving(tmp_path) as (url, process):
+        deliver(url, task_body(1))
+        process.send_signal(signal.SIGINT)
+        _, complaints = process.communicate(timeout=30)
+        assert (process.returncode, complaints) == (0, "")
+
+
+def test_the_sandbox_delivers_to_it(tmp_path: Path) -> None:
+    """Task and batch callbacks of a service that knows nothing of us are understood and authentic."""
+    frame = pd.DataFrame({"attachment": ["x", "y"]})
+    params = {"attachment_type": "text", "instruction": "Which?"}
+    with rf.Sandbox(seed=7) as sandbox:
+        client = sandbox.client()
+        with receiving(tmp_path, sandbox.callbacks(key="live_demo")["auth_key"]) as (url, _):
+            rf.projects.create("p", type="categorization", params={"categories": ["a", "b"]}, client=client)
+            rf.batches.create(name="b", project="p", callback=url, client=client)
+            rows = frame.assign(callback_url=url)
+            rf.submit(rows, type="categorization", project="p", batch="b", params=params, progress=False, client=client)
+            sandbox.work(days=5)
+            kinds = Counter(rf.callbacks.received(tmp_path)["kind"])
+    assert kinds == {"task": 2, "batch": 1}
+
+
+def test_kill_9_loses_no_acknowledged_delivery(tmp_path: Path) -> None:
+    """Killed under load and started again: whatever was answered with 200 is in the inbox, once."""
+    acknowledged: set[str] = set()
+    with receiving(tmp_path) as (url, process):
+        with ThreadPoolExecutor(16) as pool:
+
+            def send(number: int) -> None:
+                if number == 150:
+                    process.send_signal(signal.SIGKILL)
+                try:
+                    if deliver(url, task_body(number % 200))[0] == 200:
+                        acknowledged.add(f"{number % 200:024x}")
+                except (OSError, http.client.HTTPException):
+                    return
+
+            list(pool.map(send, range(300)))
+    kept = rf.callbacks.received(tmp_path)["name"]
+    assert acknowledged
+    assert kept.is_unique
+    assert acknowledged <= set(kept)
