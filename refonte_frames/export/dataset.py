@@ -383,6 +383,10 @@ class Run:
                 entries.append(self._empty_part(table))
         return files
 
+    def adopt(self, path: Path, table: str) -> None:
+        """Take a file of an earlier run over into the next generation as it is."""
+        _link(path, self.folder / table / path.name)
+
     def _copy(self, piece: Piece, number: int) -> dict[str, FileEntry]:
         """Write the rows of a piece that are to be kept into files of their own."""
         stem = f"{self.plan.generation:06d}-f{number:05d}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class ExportReport:
         Names the run; also in the manifest.
     mode : str
         ``windows`` of time in parallel; ``sequential`` when the service does not honour bounds of time;
-        ``increment`` when only what may have changed was read.
+        ``increment`` when only what may have changed was read; ``replace`` for tables that are read in full each time.
     is_resumed : bool
         Whether this call went on with a run that had been killed.
     rows : dict of str to int
@@ -51,6 +51,9 @@ class ExportReport:
     audits_complete_since : str or None
         Audits of tasks that were completed earlier may be missing since the last run with ``full=True``; None when
         all audits were read.
+    changes : dict of str to dict
+        With ``mode="replace"``, by table: how many rows were ``read``, how many of them were ``new``, ``changed`` and
+        ``unchanged``, and how many others stayed as ``unlisted``.
     """
 
     path: Path
@@ -73,6 +76,7 @@ class ExportReport:
     watermark: str
     watermark_source: str
     audits_complete_since: str | None
+    changes: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as plain JSON types, without the path."""
@@ -86,6 +90,8 @@ class ExportReport:
 
     def __str__(self) -> str:
         """Sum the run up in a few lines."""
+        if self.mode == "replace":
+            return self._replaced()
         rows = ", ".join(f"{count:,} {table}" for table, count in self.rows.items())
         service = "unknown" if self.service_total is None else f"{self.service_total:,}"
         counts = (self.tasks_new, self.tasks_changed, self.tasks_unchanged)
@@ -98,10 +104,23 @@ class ExportReport:
             f"  read      {self.tasks_read:,} tasks: {outcome}",
             f"  effort    {self.mode}: {effort}, {self.wire_bytes / 1e6:,.1f} MB, {self.seconds:.1f} s",
         ]
-        notes = [f"{sum(counts.values()):,} {name.replace('_', ' ')}" for name, counts in self.drift.items() if counts]
+        notes = self._drift_notes()
         if self.windows_unsettled:
             notes.append(f"{self.windows_unsettled} windows never added up to the service's total")
         if notes:
+            lines.append(f"  look at   {', '.join(notes)}")
+        return "\n".join(lines)
+
+    def _drift_notes(self) -> list[str]:
+        return [f"{sum(counts.values()):,} {name.replace('_', ' ')}" for name, counts in self.drift.items() if counts]
+
+    def _replaced(self) -> str:
+        lines = [f"ExportReport {self.path}"]
+        for table, counts in self.changes.items():
+            named = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+            lines.append(f"  {table:<9} {self.rows[table]:,} rows: {named}")
+        lines.append(f"  effort    {sum(self.requests.values()):,} requests, {self.seconds:.1f} s")
+        if notes := self._drift_notes():
             lines.append(f"  look at   {', '.join(notes)}")
         return "\n".join(lines)
 

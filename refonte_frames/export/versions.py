@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Increment", "Version", "versions_of"]
+__all__ = ["Increment", "Version", "row_hashes", "versions_of"]
 
 #: Differ from one reading to the next though the task is the same: the time of reading, and signatures in URLs.
 _VOLATILE: Final = frozenset({"exported_at", "attachment_urls"})
@@ -37,12 +37,12 @@ def versions_of(tasks: pa.Table, audits: pa.Table | None) -> dict[str, Version]:
     """
     ids = tasks["task_id"].to_pylist()
     updated = _micros(tasks["updated_at"])
-    hashes = _row_hashes(tasks)
+    hashes = row_hashes(tasks)
     audited = np.full(len(ids), _LONG_AGO, np.int64)
     if audits is not None and audits.num_rows:
         positions = pc.index_in(audits["task_id"], value_set=tasks["task_id"].combine_chunks()).to_numpy()
         np.maximum.at(audited, positions, _micros(audits["audited_at"]))
-        np.add.at(hashes, positions, _row_hashes(audits))
+        np.add.at(hashes, positions, row_hashes(audits))
     return dict(zip(ids, zip(updated.tolist(), audited.tolist(), hashes.tolist(), strict=True), strict=True))
 
 
@@ -50,8 +50,8 @@ def _micros(times: pa.ChunkedArray) -> Any:
     return pc.fill_null(times.cast(pa.int64()), _LONG_AGO).to_numpy()
 
 
-def _row_hashes(table: pa.Table) -> Any:
-    """Hash rows column by column; the order of rows does not matter, that of columns does."""
+def row_hashes(table: pa.Table) -> Any:
+    """Hash what rows say, column by column: not when they were read, nor signatures in URLs."""
     hashes = np.zeros(table.num_rows, np.uint64)
     for position, name in enumerate(table.column_names):
         if name in _VOLATILE:

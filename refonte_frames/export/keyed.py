@@ -1,0 +1,301 @@
+"""Tables that are read in full every time: what was read replaces the rows of the same key. Knows no table by name."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from refonte_frames.export.dataset import Dataset, PartWriter, RunPlan, Settings, new_run_id
+from refonte_frames.export.drift import Drift
+from refonte_frames.export.filters import stamp_of
+from refonte_frames.export.report import ExportReport
+from refonte_frames.export.versions import row_hashes
+from refonte_frames.progress import bar
+from refonte_frames.schemas import KEYS, SCHEMA_VERSION, SCHEMAS
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+    from refonte_frames.client import Client
+    from refonte_frames.export.dataset import FileEntry, Manifest, Run
+
+__all__ = ["Reading", "replace_by_key"]
+
+#: Rows of a row group, and those of a file.
+_GROUP_ROWS: Final = 20_000
+_FILE_ROWS: Final = 500_000
+#: A file of at least so many rows, none of which is replaced, stays as it is; smaller ones are written together.
+_LARGE_ROWS: Final = 100_000
+
+#: Yields the name of a table and some of its rows, with the columns of its schema; counts drift on the way.
+Reading: TypeAlias = "Callable[[Drift], Iterable[tuple[str, pa.Table | pa.RecordBatch]]]"
+
+
+def replace_by_key(
+    path: str | os.PathLike[str],
+    *,
+    tables: Sequence[str],
+    filters: Mapping[str, Any],
+    read: Reading,
+    client: Client,
+    appended: Collection[str] = (),
+    keep_unlisted: bool = True,
+    progress: bool = True,
+) -> ExportReport:
+    """Read tables in full, and put what was read in place of the rows of the same key.
+
+    Made for `export_batches` and `export_attempts`; any table with a schema in `schemas.SCHEMAS` and a key in
+    `schemas.KEYS` will do. For example::
+
+        def read(drift):
+            for page in attempt_pages(...):
+                yield "attempts", attempts_table(page, drift)      # pa.Table or pa.RecordBatch, schemas.ATTEMPTS
+
+        return replace_by_key(path, tables=["attempts"], filters={"labeler_emails": "all"}, read=read, client=client)
+
+    Parameters
+    ----------
+    path : path
+        A folder of its own.
+    tables : sequence of str
+        All tables of the folder; each gets a file at least, also without rows.
+    filters : mapping
+        Plain JSON types by the caller's own parameter names, without those that are None: the folder remembers them,
+        and another call with others is an error that names the difference.
+    read : callable
+        Called once, when nobody else can be writing to the folder: sends the requests and yields (table, rows), in
+        any order and in portions of any size; memory holds one portion, a row group, and the keys. Of two rows of one
+        key the first one counts, since lists that shift repeat what they already showed. It is given the `Drift` to
+        count in. What it raises ends the run, and the folder stays as it was.
+    client : Client
+        Names the host and the account, which the folder remembers; its answers are counted.
+    appended : collection of str
+        Tables whose rows are added and never replaced, as snapshots are.
+    keep_unlisted : bool
+        Keep rows whose key did not come this time; False where a row that is no longer listed is no longer true.
+    progress : bool
+        Show a bar where there is somebody to see it.
+
+    Returns
+    -------
+    ExportReport
+        With ``mode="replace"``, ``rows`` by table, and ``changes[table]``: how many rows were ``read``, and how many
+        of them were ``new``, ``changed`` and ``unchanged``; and how many others stayed as ``unlisted``.
+
+    Raises
+    ------
+    ExportError
+        As `export_tasks` does.
+
+    Notes
+    -----
+    Nobody ever sees half of it: files are written beside the old ones, exchanged in one step, and the manifest is
+    written last. A run that was killed is begun anew.
+    """
+    dataset = Dataset(path)
+    settings = Settings(client.host, client.key_fingerprint, list(tables), dict(filters))
+    with dataset.lock(), dataset.writing():
+        replacing = _Replacing(dataset, settings, frozenset(appended), keep_unlisted=keep_unlisted)
+        return replacing.run(read, client, progress=progress)
+
+
+@dataclass(slots=True)
+class _Replacing:
+    """One call, under the folder's lock."""
+
+    dataset: Dataset
+    settings: Settings
+    appended: frozenset[str]
+    keep_unlisted: bool = field(kw_only=True)
+
+    def run(self, read: Reading, client: Client, *, progress: bool) -> ExportReport:
+        began, answers, drift = time.monotonic(), client.requests_by_status(), Drift()
+        self.dataset.settle()
+        self.dataset.check(self.settings)
+        manifest = self.dataset.manifest()
+        run = self.dataset.begin(_plan(self.settings, manifest))
+        tables = {name: _Table(name, run, is_appended=name in self.appended) for name in self.settings.tables}
+        for name in tables:
+            (run.folder / name).mkdir()
+        with bar(None, "Exporting", self.settings.tables[0], progress=progress) as shown:
+            for name, rows in read(drift):
+                added = tables[name].add(rows)
+                if name == self.settings.tables[0]:
+                    shown.update(added)
+        files = {}
+        for name, table in tables.items():
+            for entry in manifest.files[name] if manifest else ():
+                table.merge(self.dataset, entry, keep_unlisted=self.keep_unlisted)
+            files[name] = table.finish()
+        report = _report(self.dataset, run, tables, files)
+        report |= {
+            "requests": _since(answers, client.requests_by_status()),
+            "seconds": round(time.monotonic() - began, 3),
+            "drift": drift.as_json(),
+        }
+        made = ExportReport.from_json(self.dataset.root, report)
+        self.dataset.commit(run, files, made.as_json(), run.plan.watermark)
+        return made
+
+
+class _Table:
+    """Collects the rows of one table, first those that were read, then those that stay."""
+
+    def __init__(self, name: str, run: Run, *, is_appended: bool) -> None:
+        self._name = name
+        self._run = run
+        self._is_appended = is_appended
+        self._hashes: dict[tuple[Any, ...], int] = {}
+        self._waiting: list[pa.Table] = []
+        self._entries: list[FileEntry] = []
+        self._part: PartWriter | None = None
+        self._part_rows = 0
+        self.counts = dict.fromkeys(("read", "new", "changed", "unchanged", "unlisted"), 0)
+
+    def add(self, rows: pa.Table | pa.RecordBatch) -> int:
+        """Take rows that were read; those whose key came before are passed over."""
+        table = pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows
+        fresh = []
+        for index, (key, hashed) in enumerate(zip(self._keys(table), row_hashes(table).tolist(), strict=True)):
+            if key not in self._hashes:
+                self._hashes[key] = hashed
+                fresh.append(index)
+        self.counts["read"] += len(fresh)
+        self._write(table.take(pa.array(fresh, pa.int64())))
+        return len(fresh)
+
+    def merge(self, dataset: Dataset, entry: FileEntry, *, keep_unlisted: bool) -> None:
+        """Take over from a file of the last run what was not read this time."""
+        path = dataset.path_of(self._name, entry)
+        if not entry.rows:
+            return
+        touched = 0
+        for batch in pq.ParquetFile(path).iter_batches(_GROUP_ROWS, columns=self._key_columns()):
+            touched += sum(key in self._hashes for key in self._keys(pa.Table.from_batches([batch])))
+        if not touched and (keep_unlisted or self._is_appended) and entry.rows >= _LARGE_ROWS:
+            self._run.adopt(path, self._name)
+            self._entries.append(entry)
+            self.counts["unlisted"] += entry.rows
+            return
+        for batch in pq.ParquetFile(path).iter_batches(_GROUP_ROWS):
+            rows = pa.Table.from_batches([batch]).cast(SCHEMAS[self._name])
+            self._write(self._left(rows, keep_unlisted=keep_unlisted or self._is_appended))
+
+    def finish(self) -> list[FileEntry]:
+        """Close the files; a table without rows gets one without rows."""
+        self._flush()
+        self._close()
+        self.counts["new"] = self.counts["read"] - self.counts["changed"] - self.counts["unchanged"]
+        if not self._entries:
+            self._opened().copy(self._name, SCHEMAS[self._name].empty_table(), even_if_empty=True)
+            self._close()
+        return self._entries
+
+    def _left(self, rows: pa.Table, *, keep_unlisted: bool) -> pa.Table:
+        """Return the rows that stay, and count what became of the others."""
+        kept = []
+        for index, (key, hashed) in enumerate(zip(self._keys(rows), row_hashes(rows).tolist(), strict=True)):
+            found = self._hashes.get(key)
+            if found is None and keep_unlisted:
+                kept.append(index)
+            elif found is not None:
+                self.counts["unchanged" if found == hashed else "changed"] += 1
+        self.counts["unlisted"] += len(kept)
+        return rows.take(pa.array(kept, pa.int64()))
+
+    def _keys(self, rows: pa.Table) -> list[tuple[Any, ...]]:
+        return list(zip(*(_key_values(rows[name]) for name in self._key_columns()), strict=True))
+
+    def _key_columns(self) -> list[str]:
+        return list(KEYS[self._name])
+
+    def _write(self, rows: pa.Table) -> None:
+        if rows.num_rows:
+            self._waiting.append(rows.cast(SCHEMAS[self._name]))
+        if sum(table.num_rows for table in self._waiting) >= _GROUP_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        rows = pa.concat_tables(waiting).unify_dictionaries()
+        for start in range(0, rows.num_rows, _FILE_ROWS):
+            portion = rows.slice(start, _FILE_ROWS)
+            if self._part_rows and self._part_rows + portion.num_rows > _FILE_ROWS:
+                self._close()
+            self._opened().copy(self._name, portion)
+            self._part_rows += portion.num_rows
+
+    def _opened(self) -> PartWriter:
+        if self._part is None:
+            plan = self._run.plan
+            stem = f"{plan.generation:06d}-{len(self._entries):05d}"
+            self._part = PartWriter(self._run.folder, [self._name], stem, group_tasks=1)
+        return self._part
+
+    def _close(self) -> None:
+        if self._part is not None:
+            self._entries.append(self._part.finish()[self._name])
+        self._part, self._part_rows = None, 0
+
+
+def _key_values(column: pa.ChunkedArray) -> list[Any]:
+    plain = column.cast(pa.int64() if pa.types.is_timestamp(column.type) else pa.string())
+    values: list[Any] = plain.to_pylist()
+    return values
+
+
+def _plan(settings: Settings, manifest: Manifest | None) -> RunPlan:
+    now = datetime.now(UTC)
+    return RunPlan(
+        run_id=new_run_id(),
+        generation=manifest.generation + 1 if manifest else 1,
+        settings=settings,
+        schema_version=SCHEMA_VERSION,
+        started_at=now.isoformat(),
+        began=now.timestamp(),
+        jobs=[],
+        total=None,
+        mode="replace",
+        watermark=int(now.timestamp() * 1_000_000),
+        watermark_source="this machine's clock",
+        honours_updated=None,
+    )
+
+
+def _report(
+    dataset: Dataset, run: Run, tables: Mapping[str, _Table], files: Mapping[str, list[FileEntry]]
+) -> dict[str, Any]:
+    """Collect what the files tell."""
+    return {
+        "path": dataset.root,
+        "run_id": run.plan.run_id,
+        "mode": run.plan.mode,
+        "is_resumed": False,
+        "rows": {name: sum(entry.rows for entry in entries) for name, entries in files.items()},
+        "changes": {name: dict(table.counts) for name, table in tables.items()},
+        "tasks_read": 0,
+        "tasks_new": None,
+        "tasks_changed": None,
+        "tasks_unchanged": None,
+        "service_total": None,
+        "pages": 0,
+        "windows": 0,
+        "windows_unsettled": 0,
+        "wire_bytes": 0,
+        "watermark": stamp_of(run.plan.watermark),
+        "watermark_source": run.plan.watermark_source,
+        "audits_complete_since": None,
+    }
+
+
+def _since(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
+    new = {status: count - before.get(status, 0) for status, count in sorted(now.items())}
+    return {status: count for status, count in new.items() if count}
