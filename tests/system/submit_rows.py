@@ -11,7 +11,8 @@ import refonte_frames as rf
 
 if __name__ == "__main__":
     count, unique_id, journal = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-    frame = pd.DataFrame({"text": [f"text {at}" if at % 100 != 99 else None for at in range(count)]})
+    texts = [f"text {at}" if at % 100 != 99 else None for at in range(count)]
+    frame = pd.DataFrame({"text": texts, "scene": [f"scene {at}" for at in range(count)]})
     receipt = rf.submit(
         frame,
         type="categorization",
