@@ -18,18 +18,10 @@ if TYPE_CHECKING:
     from refonte_frames.export.batches import read_batches
     from refonte_frames.export.export import export_tasks
     from refonte_frames.export.opened import Export, open_export
-    from refonte_frames.export.read import (
-        get_task,
-        read,
-        read_annotations,
-        read_audits,
-        read_tasks,
-        scan_annotations,
-        scan_audits,
-        scan_tasks,
-    )
+    from refonte_frames.export.read import get_task, read, read_annotations, read_audits, read_tasks
     from refonte_frames.export.report import ExportReport
     from refonte_frames.export.results import results
+    from refonte_frames.export.scan import scan_annotations, scan_audits, scan_tasks
     from refonte_frames.export.wait import wait
     from refonte_frames.resources import batches, projects
     from refonte_frames.resources.tasks import (
@@ -70,9 +62,9 @@ _HOMES = {
     "remove_tags": "resources.tasks",
     "resend_callbacks": "resources.tasks",
     "results": "export.results",
-    "scan_annotations": "export.read",
-    "scan_audits": "export.read",
-    "scan_tasks": "export.read",
+    "scan_annotations": "export.scan",
+    "scan_audits": "export.scan",
+    "scan_tasks": "export.scan",
     "set_metadata": "resources.tasks",
     "set_tags": "resources.tasks",
     "set_unique_ids": "resources.tasks",

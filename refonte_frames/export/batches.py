@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from refonte_frames.client import Client
-    from refonte_frames.export.read import TimeLike
+    from refonte_frames.export.filters import TimeLike
 
 __all__ = ["read_batches"]
 

@@ -16,7 +16,6 @@ from refonte_frames.export.columns import TASK_TABLES
 from refonte_frames.export.dataset import Dataset, Job, PartWriter, RunPlan, Settings, WindowDone, new_run_id
 from refonte_frames.export.filters import Filters, filters_of, stamp_of
 from refonte_frames.export.fold import fold, piece_of
-from refonte_frames.export.read import documented
 from refonte_frames.export.report import ExportReport
 from refonte_frames.export.sweep import (
     Batches,
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 
     from refonte_frames.client import Client
     from refonte_frames.export.dataset import Layout, Manifest, Run
-    from refonte_frames.export.read import TimeLike
+    from refonte_frames.export.filters import TimeLike
     from refonte_frames.export.versions import Increment
     from refonte_frames.progress import Bar
 
@@ -61,7 +60,6 @@ _BUFFERED_TASKS: Final = 12_000
 _SMALLEST_GROUP: Final = 1_000
 
 
-@documented
 def export_tasks(  # noqa: PLR0913 - the filters are the service's own names, each worth a keyword
     path: str | os.PathLike[str],
     *,
@@ -94,7 +92,12 @@ def export_tasks(  # noqa: PLR0913 - the filters are the service's own names, ea
         A folder of its own: new, empty, or written by an earlier call with the same filters.
     tables : list of str
         ``"tasks"``, and any of ``"audits"`` and ``"annotations"``.
-    {filters}
+    project, batch, type, status, customer_review_status, tags : optional
+        Which tasks, as for `read_tasks`.
+    created_after, created_before, completed_after, completed_before, updated_after, updated_before : optional
+        Bounds of time, as for `read_tasks`.
+    include_attachment_url, limited_response : bool
+        As for `read_tasks`.
     incremental : bool
         Read only what may have changed since the last run. With filters that a task can come to match later, such as
         ``status``, this is not possible: pass False, and the folder is rewritten in one step.
@@ -103,7 +106,10 @@ def export_tasks(  # noqa: PLR0913 - the filters are the service's own names, ea
     audit_lookback_days : float or None
         An audit, tag or metadata need not touch a task's ``updated_at``: tasks completed within so many days are
         read again by an incremental run. None does not look back.
-    {door}
+    progress : bool
+        Show a bar where there is somebody to see it.
+    client : Client, optional
+        Default: made from the environment.
 
     Returns
     -------
@@ -131,7 +137,7 @@ def export_tasks(  # noqa: PLR0913 - the filters are the service's own names, ea
     >>> import tempfile
     >>> root = tempfile.mkdtemp()
     >>> rf.export_tasks(root, project="no_such_project").rows
-    {{'tasks': 0, 'audits': 0, 'annotations': 0}}
+    {'tasks': 0, 'audits': 0, 'annotations': 0}
     >>> len(pd.read_parquet(root + "/tasks"))
     0
 

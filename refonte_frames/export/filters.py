@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,10 @@ from refonte_frames.api import REVIEW_STATUSES, TASK_STATUSES
 from refonte_frames.errors import InputError
 from refonte_frames.export.columns import EPOCH, time_of
 
-__all__ = ["Filters", "differences", "filters_of", "micros_of", "stamp_of"]
+__all__ = ["Filters", "TimeLike", "differences", "filters_of", "micros_of", "stamp_of"]
+
+#: A time as callers give it; a pandas Timestamp is a datetime.
+TimeLike: TypeAlias = str | date | datetime
 
 #: Our name of a time filter -> the service's (contract 2.3).
 _TIMES: Final = {

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 
 from refonte_frames.errors import ColumnError, ReplyError
+from refonte_frames.frames import as_pandas
 from refonte_frames.lookup import by_listing, by_task_ids, by_unique_ids, ids_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Sequence
 
     from refonte_frames.export.decode import TaskDoc
-    from refonte_frames.export.sweep import Source
+    from refonte_frames.lookup import Desk
 
-__all__ = ["RowTasks", "beside"]
+__all__ = ["RowTasks", "beside", "column_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +73,23 @@ class RowTasks:
         """Each key once, in the order of its first row."""
         return list(dict.fromkeys(key for key in self.keys if key is not None))
 
-    def look_up(self, source: Source, keys: Collection[str], note: Callable[[int], None]) -> dict[str, TaskDoc]:
+    def look_up(self, desk: Desk[TaskDoc], keys: Collection[str], note: Callable[[int], None]) -> dict[str, TaskDoc]:
         """Look the tasks of some keys up; those without a task are left out."""
         if self.by_unique_id:
-            return {str(doc.unique_id): doc for doc in by_unique_ids(source, list(keys), note).docs}
-        found = self._by_ids_beside(source, keys, note)
+            return {str(doc.unique_id): doc for doc in by_unique_ids(desk, list(keys), note).docs}
+        found = self._by_ids_beside(desk, keys, note)
         rest = [key for key in keys if key not in found]
-        found |= {doc.task_id: doc for doc in by_listing(source, rest, note)}
+        found |= {doc.task_id: doc for doc in by_listing(desk, rest, note)}
         rest = [key for key in rest if key not in found]
-        return found | {doc.task_id: doc for doc in by_task_ids(source, rest, note).docs}
+        return found | {doc.task_id: doc for doc in by_task_ids(desk, rest, note).docs}
 
-    def _by_ids_beside(self, source: Source, keys: Collection[str], note: Callable[[int], None]) -> dict[str, TaskDoc]:
+    def _by_ids_beside(
+        self, desk: Desk[TaskDoc], keys: Collection[str], note: Callable[[int], None]
+    ) -> dict[str, TaskDoc]:
         """Find what can be found by unique_id; an id that another task has by now brings nothing."""
         asked = {self.unique_ids[key]: key for key in keys if key in self.unique_ids}
         try:
-            docs = by_unique_ids(source, list(asked), note).docs
+            docs = by_unique_ids(desk, list(asked), note).docs
         except ReplyError:
             # A service without this filter: its tasks are read one by one.
             return {}
@@ -108,6 +111,28 @@ def _column(rows: pd.DataFrame, name: Hashable) -> pd.Series[Any]:
         raise ColumnError(f"The frame has {count} columns {name!r}; rename all but one of them.")
     column: pd.Series[Any] = rows[name]
     return column
+
+
+def column_of(values: Any, name: str) -> pd.DataFrame | None:
+    """Take a frame for its rows, if it has a column of this name; None for what is no frame, such as a Series.
+
+    Raises
+    ------
+    ColumnError
+        It has no such column, or several.
+    """
+    if not isinstance(values, pd.DataFrame) and not (
+        hasattr(values, "__arrow_c_stream__") and hasattr(values, "columns")
+    ):
+        return None
+    rows = as_pandas(values)
+    if name not in rows.columns:
+        raise ColumnError(
+            f"The frame has no column {name!r}: pass the column that holds these ids, as a Series. "
+            f"It has: {', '.join(map(repr, rows.columns)) or 'no columns'}."
+        )
+    _column(rows, name)
+    return rows
 
 
 def _or_unique_id(task_id: Hashable) -> str:

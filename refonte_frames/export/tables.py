@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import msgspec
 import pandas as pd
 import pyarrow as pa
-from msgspec import Raw
 
 from refonte_frames.errors import ColumnError, InputError
-from refonte_frames.export.decode import number_of, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["DtypeBackend", "check_options", "names_of", "spread_metadata", "to_pandas"]
+__all__ = ["DtypeBackend", "check_options", "names_of", "to_pandas"]
 
 DtypeBackend = Literal["pyarrow", "numpy_nullable"]
 
@@ -99,53 +96,3 @@ def _arrow_dtype(type_: pa.DataType) -> Any:
 
 def _nullable_dtype(type_: pa.DataType) -> Any:
     return _NULLABLE.get(type_)
-
-
-def spread_metadata(table: pa.Table) -> pa.Table:
-    """Add one column ``metadata.<key>`` for every key of metadata, behind the others.
-
-    The type of a column is inferred over all rows: bool, int64, float64 or text where every value is one; whatever
-    is mixed, or an object or list, is JSON text. Null and absent are both null here; metadata_json tells them apart.
-    """
-    rows = [_object(text) for text in table["metadata_json"].to_pylist()]
-    for key in dict.fromkeys(key for row in rows for key in row):
-        texts = [text_of(row[key]) if key in row else None for row in rows]
-        table = table.append_column(f"metadata.{key}", _typed(texts))
-    return table
-
-
-def _object(text: str | None) -> dict[str, Raw]:
-    if text is None:
-        return {}
-    try:
-        return msgspec.json.decode(text, type=dict[str, Raw])
-    except msgspec.ValidationError:
-        return {}
-
-
-def _typed(texts: Iterable[str | None]) -> pa.Array:
-    values = [None if text is None or text == "null" else text for text in texts]
-    if not any(values):
-        return pa.nulls(len(values), pa.string())
-    for read, arrow_type in _READERS:
-        try:
-            return pa.array([None if text is None else read(text) for text in values], arrow_type)
-        except (msgspec.ValidationError, OverflowError):
-            continue
-    return pa.array(values, pa.string())
-
-
-def _number(text: str) -> float:
-    """Read a number that stays exact; a large integer would be rounded silently."""
-    value = number_of(Raw(text.encode()))
-    if value is None:
-        raise OverflowError(text)
-    return value
-
-
-_READERS: Final[tuple[tuple[Callable[[str], Any], pa.DataType], ...]] = (
-    (msgspec.json.Decoder(bool).decode, pa.bool_()),
-    (msgspec.json.Decoder(int).decode, pa.int64()),
-    (_number, pa.float64()),
-    (msgspec.json.Decoder(str).decode, pa.string()),
-)

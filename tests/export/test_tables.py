@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from refonte_frames.errors import ColumnError, InputError
-from refonte_frames.export.tables import spread_metadata, to_pandas
+from refonte_frames.export.tables import to_pandas
 from refonte_frames.schemas import TASKS
 
 
@@ -61,24 +61,3 @@ def test_options_that_cannot_be_followed_are_refused(tasks: pa.Table) -> None:
         to_pandas(tasks, dtype_backend="numpy")  # type: ignore[arg-type]
     with pytest.raises(ColumnError, match="'prio', which is no text column here"):
         to_pandas(tasks, categories=["prio"])
-
-
-def test_metadata_spreads_into_typed_columns() -> None:
-    """Whole numbers, fractions, booleans and texts; what is mixed or nested is JSON text."""
-    texts = [
-        '{"n":1,"f":1,"t":"a","b":true,"mixed":1,"deep":{"x":1.0},"big":18446744073709551617,"none":null}',
-        '{"n":2,"f":2.5,"t":"b","b":null,"mixed":"one"}',
-        None,
-        "[]",
-    ]
-    spread = spread_metadata(pa.table({"metadata_json": pa.array(texts, pa.string())}))
-    assert spread.column_names[1:] == [
-        f"metadata.{key}" for key in ["n", "f", "t", "b", "mixed", "deep", "big", "none"]
-    ]
-    assert spread["metadata.n"].to_pylist() == [1, 2, None, None]
-    assert spread["metadata.f"].type == pa.float64()
-    assert spread["metadata.b"].to_pylist() == [True, None, None, None]
-    assert spread["metadata.mixed"].to_pylist()[:2] == ["1", '"one"']
-    assert spread["metadata.deep"].to_pylist()[0] == '{"x":1.0}'
-    assert spread["metadata.big"].to_pylist()[0] == "18446744073709551617"
-    assert spread["metadata.none"].type == pa.string()
