@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from refonte_frames.upload.mapping import RowMapping
 
-__all__ = ["Payload", "PayloadBuilder"]
+__all__ = ["Payload", "PayloadBuilder", "with_id"]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -237,6 +237,14 @@ class PayloadBuilder:
             empty = f"; the cell in {fed[0]!r} is empty" if fed else ""
             return CellError("missing_parameter", f"a task of type {row.type!r} needs {', '.join(missing)}{empty}")
         return None
+
+
+def with_id(body: bytes, unique_id: str | None) -> bytes:
+    """Put the unique_id into a body."""
+    if unique_id is None:
+        return body
+    head = body[:-1] + (b"," if len(body) > 2 else b"")
+    return head + b'"unique_id":' + _encode(unique_id) + b"}"
 
 
 @functools.lru_cache(maxsize=1024)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from refonte_frames.upload.mapping import Duplicates
     from refonte_frames.upload.payloads import Payload
 
-__all__ = ["SENDING_ACTIONS", "Decision", "Task", "decide", "is_key_trusted", "tell_apart"]
+__all__ = ["SENDING_ACTIONS", "Decision", "Task", "choose", "decide", "is_key_trusted", "tell_apart"]
 
 #: A sending older than this is not repeated under its key: the service forgets keys after 24 hours, by its clock.
 _KEY_TRUST_SECS: Final = IDEMPOTENCY_LIFE_SECS - 3600
@@ -180,6 +180,22 @@ def _decide(task: Task, entry: Entry | None, now: float, resubmit: Sequence[str]
     if is_fresh and not is_changed and entry.state != "failed":
         return Decision("repeat", entry.generation, entry=entry)
     return Decision("settle", entry.generation, changed=is_changed, entry=entry)
+
+
+def choose(tasks: Sequence[Task], decisions: Sequence[Decision], limit: int | None) -> tuple[set[int], int]:
+    """Choose the tasks that this call sends, by their place in the list, and count their rows.
+
+    Tasks that were refused before come last, or a limit would never get past them.
+    """
+    looked_at = [at for at, decision in enumerate(decisions) if decision.action == "recheck"]
+    sent = [at for at, decision in enumerate(decisions) if decision.action in SENDING_ACTIONS and at not in looked_at]
+    sent.sort(key=lambda at: _was_refused(decisions[at]))
+    chosen = {*looked_at, *sent[:limit]}
+    return chosen, sum(len(tasks[at].positions) for at in chosen)
+
+
+def _was_refused(decision: Decision) -> bool:
+    return decision.entry is not None and decision.entry.state == "failed"
 
 
 def is_key_trusted(first_sent_at: float, now: float) -> bool:

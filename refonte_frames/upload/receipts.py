@@ -13,10 +13,11 @@ from refonte_frames.upload.plan import SENDING_ACTIONS
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
 
+    from refonte_frames.errors import RefonteError
     from refonte_frames.upload.plan import Decision, Task
     from refonte_frames.upload.settle import Settled
 
-__all__ = ["count_outcomes", "plan_frame", "receipt_of", "unsent_receipt"]
+__all__ = ["count_outcomes", "listed", "plan_frame", "receipt_of", "told_what_is_left", "unsent_receipt"]
 
 _OUTCOMES: Final = ("created", "existing", "failed", "unsent", "unknown")
 
@@ -128,3 +129,17 @@ def plan_frame(
             for name, value in line.items():
                 cells[name][position] = value
     return _with_columns(frame, cells, names)
+
+
+def listed(counts: Mapping[str, int]) -> str:
+    """List what was counted, for a sentence; "none" where nothing was."""
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "none"
+
+
+def told_what_is_left(error: RefonteError, left: int, rows: int) -> RefonteError:
+    """Add to the sentence of an error that stopped a run how many rows are unsent."""
+    if left:
+        end = "" if error.message.endswith((".", "?")) else "."
+        error.message = f"{error.message}{end} {left:,} of {rows:,} rows are unsent; run the same call again to go on."
+        error.args = (error.message,)
+    return error

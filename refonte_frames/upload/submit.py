@@ -3,38 +3,42 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import time
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
-from urllib.parse import quote
-
-import msgspec
+from typing import TYPE_CHECKING, Any, Final
 
 from refonte_frames import progress as bars
 from refonte_frames.client import Client, resolve_client
 from refonte_frames.errors import (
     Forbidden,
-    InputError,
     JournalError,
     NoReplyError,
-    NotFound,
-    RefonteError,
     RowErrors,
     SubmitInterrupted,
     Unauthorized,
 )
 from refonte_frames.frames import as_pandas
-from refonte_frames.journal import Journal
-from refonte_frames.transport.calls import Call
-from refonte_frames.upload.identity import RECIPE_VERSION
 from refonte_frames.upload.mapping import Duplicates, MappingRequest, RowMapping, resolve_mapping
-from refonte_frames.upload.payloads import PayloadBuilder
-from refonte_frames.upload.plan import SENDING_ACTIONS, Decision, Task, decide, tell_apart
+from refonte_frames.upload.opening import (
+    OnError,
+    Options,
+    check_journal_is_of_this_service,
+    hold_against,
+    journal_path,
+    open_journal,
+)
+from refonte_frames.upload.payloads import PayloadBuilder, with_id
+from refonte_frames.upload.plan import SENDING_ACTIONS, Decision, Task, choose, decide, tell_apart
 from refonte_frames.upload.preflight import inherited_parameters
-from refonte_frames.upload.receipts import count_outcomes, plan_frame, receipt_of, unsent_receipt
+from refonte_frames.upload.receipts import (
+    count_outcomes,
+    listed,
+    plan_frame,
+    receipt_of,
+    told_what_is_left,
+    unsent_receipt,
+)
 from refonte_frames.upload.run import Run, Work
 
 if TYPE_CHECKING:
@@ -44,10 +48,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["plan", "submit"]
-
-OnError = Literal["collect", "raise"]
-_RESUBMITTABLE: Final = ("canceled", "error")
-_encode = msgspec.json.encode
 
 
 def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
@@ -182,7 +182,8 @@ def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
         group_by=group_by,
         clear_unique_id_on_error=clear_unique_id_on_error,
     )
-    _check_options(request, journal=journal, chunk_rows=chunk_rows, limit=limit, on_error=on_error, resubmit=resubmit)
+    options = Options(journal, chunk_rows, limit, on_error, resubmit, progress)
+    options.check(request)
     began = time.monotonic()
     client = resolve_client(client)
     before = Counter(client.requests_by_status())
@@ -191,11 +192,11 @@ def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
         job = _prepare(rows_in, request, chunk_rows=chunk_rows, progress=progress, client=client)
     if on_error == "raise":
         _refuse_bad_rows(job.tasks)
-    with _open_journal(job, journal) as book:
+    with open_journal(job.client, journal_path(job.client, job.mapping, journal)) as book:
         with _receipt_on_refusal(rows_in):
-            _check_journal_is_of_this_service(job.client, book)
-        decisions = _hold_against(book, job.tasks, resubmit)
-        chosen, rows = _chosen(job.tasks, decisions, limit)
+            check_journal_is_of_this_service(job.client, book)
+        decisions = hold_against(book, job.tasks, resubmit)
+        chosen, rows = choose(job.tasks, decisions, limit)
         with bars.bar(rows, "Submitting", "rows", progress=progress) as bar:
             run = Run(job.client, book, tuple(resubmit), on_error == "raise", bar)
             try:
@@ -290,25 +291,26 @@ Write columns={'attachment': 'text'}.
         group_by=group_by,
         clear_unique_id_on_error=clear_unique_id_on_error,
     )
-    _check_options(request, journal=journal, chunk_rows=chunk_rows, limit=limit, on_error=on_error, resubmit=resubmit)
+    options = Options(journal, chunk_rows, limit, on_error, resubmit, progress)
+    options.check(request)
     rows = as_pandas(frame)
     job = _prepare(rows, request, chunk_rows=chunk_rows, progress=progress, client=resolve_client(client))
     if on_error == "raise":
         _refuse_bad_rows(job.tasks)
-    path = _journal_path(job, journal)
+    path = journal_path(job.client, job.mapping, journal)
     if path.exists() and path.stat().st_size:
-        with _open_journal(job, journal, is_read_only=True) as book:
-            decisions = _hold_against(book, job.tasks, resubmit)
+        with open_journal(job.client, path, is_read_only=True) as book:
+            decisions = hold_against(book, job.tasks, resubmit)
     else:
         decisions = decide(job.tasks, {}, now=time.time())
-    chosen, _ = _chosen(job.tasks, decisions, limit)
+    chosen, _ = choose(job.tasks, decisions, limit)
     planned = plan_frame(job.frame, job.tasks, decisions, chosen)
     actions = Counter(planned["action"].tolist())
     to_send = [task for task, decision in zip(job.tasks, decisions, strict=True) if decision.action in SENDING_ACTIONS]
     workers = job.client.max_workers
     minutes = max(0.1, len(to_send) * _SECS_A_TASK / workers / 60)
     bars.say(
-        f"refonte_frames plan: {len(planned):,} rows: {_listed(actions)}; {len(to_send):,} tasks to send, "
+        f"refonte_frames plan: {len(planned):,} rows: {listed(actions)}; {len(to_send):,} tasks to send, "
         f"{sum(task.n_bytes for task in to_send):,} bytes, about {minutes:.1f} min at "
         f"{_SECS_A_TASK * 1000:.0f} ms a request and {workers} at once. Mapping: {job.mapping.describe()}."
     )
@@ -328,31 +330,6 @@ class _Job:
     builder: PayloadBuilder
     tasks: list[Task]
     client: Client
-
-
-def _check_options(
-    request: MappingRequest,
-    *,
-    journal: object,
-    chunk_rows: int,
-    limit: int | None,
-    on_error: str,
-    resubmit: Sequence[str],
-) -> None:
-    if request.unique_id is None and journal is None:
-        raise InputError(
-            "unique_id=None leaves the journal as the only guard against doubled rows, so name it: journal='….journal'."
-        )
-    if not isinstance(chunk_rows, int) or chunk_rows < 1:
-        raise InputError(f"chunk_rows is an integer of at least 1, not {chunk_rows!r}.")
-    if limit is not None and (not isinstance(limit, int) or limit < 0):
-        raise InputError(f"limit is an integer of 0 or more, not {limit!r}.")
-    if on_error not in ("collect", "raise"):
-        raise InputError(f"on_error must be 'collect' or 'raise', not {on_error!r}.")
-    if isinstance(resubmit, str) or not hasattr(resubmit, "__iter__") or set(resubmit) - set(_RESUBMITTABLE):
-        raise InputError(f"resubmit is a sequence of 'canceled' and 'error', not {resubmit!r}.")
-    if resubmit and request.unique_id is None:
-        raise InputError("resubmit clears the id of the old task, so it needs one: unique_id='auto' or a column.")
 
 
 @contextlib.contextmanager
@@ -391,61 +368,6 @@ def _refuse_bad_rows(tasks: Sequence[Task]) -> None:
         )
 
 
-def _journal_path(job: _Job, journal: str | os.PathLike[str] | None) -> Path:
-    if journal is not None:
-        return Path(journal).expanduser()
-    constants = job.mapping.constants
-    parts = (job.mapping.type or "mixed", constants.get("project") or "-", constants.get("batch") or "-")
-    name = "-".join(quote(str(part), safe=" ") for part in parts)[:180]
-    host = re.sub(r"[^A-Za-z0-9.-]", "_", job.client.host)
-    return job.client.state_dir / host / job.client.key_fingerprint / f"{name}.journal"
-
-
-def _open_journal(job: _Job, journal: str | os.PathLike[str] | None, *, is_read_only: bool = False) -> Journal:
-    return Journal(
-        _journal_path(job, journal),
-        host=job.client.host,
-        key_fingerprint=job.client.key_fingerprint,
-        recipe=RECIPE_VERSION,
-        is_read_only=is_read_only,
-    )
-
-
-def _check_journal_is_of_this_service(client: Client, book: Journal) -> None:
-    """Ask for one task that the journal saw: a service that was reset would make its rows look done for ever."""
-    task_id = book.some_task_id()
-    if task_id is None:
-        return
-    try:
-        client.send(Call.get("task", task_id))
-    except NotFound:
-        raise JournalError(
-            f"The journal {book.path} says that task {task_id} was created, but {client.host} does not know it: the "
-            "journal belongs to an account or sandbox that is gone. Move the file away, or pass another journal=…"
-        ) from None
-
-
-def _hold_against(book: Journal, tasks: Sequence[Task], resubmit: Sequence[str]) -> list[Decision]:
-    known = book.known([task.row_key for task in tasks if task.error is None])
-    return decide(tasks, known, now=time.time(), resubmit=resubmit)
-
-
-def _chosen(tasks: Sequence[Task], decisions: Sequence[Decision], limit: int | None) -> tuple[set[int], int]:
-    """Choose the tasks that this call sends, by their place in the list, and count their rows.
-
-    Tasks that were refused before come last, or a limit would never get past them.
-    """
-    looked_at = [at for at, decision in enumerate(decisions) if decision.action == "recheck"]
-    sent = [at for at, decision in enumerate(decisions) if decision.action in SENDING_ACTIONS and at not in looked_at]
-    sent.sort(key=lambda at: _was_refused(decisions[at]))
-    chosen = {*looked_at, *sent[:limit]}
-    return chosen, sum(len(tasks[at].positions) for at in chosen)
-
-
-def _was_refused(decision: Decision) -> bool:
-    return decision.entry is not None and decision.entry.state == "failed"
-
-
 def _work(job: _Job, decisions: Sequence[Decision], chosen: set[int], chunk_rows: int) -> Iterator[Work]:
     """Make the bodies again, a chunk at a time, of the tasks that are sent."""
     by_first_row = {job.tasks[at].positions[0]: at for at in chosen}
@@ -456,18 +378,7 @@ def _work(job: _Job, decisions: Sequence[Decision], chosen: set[int], chunk_rows
             at = by_first_row.get(payload.positions[0])
             if at is not None:
                 task = job.tasks[at]
-                yield Work(at, task, decisions[at], _with_id(payload.body, task.unique_id))
-
-
-def _with_id(body: bytes, unique_id: str | None) -> bytes:
-    if unique_id is None:
-        return body
-    head = body[:-1] + (b"," if len(body) > 2 else b"")
-    return head + b'"unique_id":' + _encode(unique_id) + b"}"
-
-
-def _listed(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "none"
+                yield Work(at, task, decisions[at], with_id(payload.body, task.unique_id))
 
 
 def _finish(receipt: pd.DataFrame, run: Run, *, says_mapping: bool) -> None:
@@ -475,9 +386,9 @@ def _finish(receipt: pd.DataFrame, run: Run, *, says_mapping: bool) -> None:
     about = receipt.attrs["refonte"]
     counts = about["counts"]
     rows = len(receipt)
-    line = f"refonte_frames: {rows:,} rows: {_listed(counts)} in {about['seconds']:.1f} s."
+    line = f"refonte_frames: {rows:,} rows: {listed(counts)} in {about['seconds']:.1f} s."
     codes = Counter(code for code in receipt["error_code"].tolist() if code)
-    line += f" Errors: {_listed(codes)}." if codes else ""
+    line += f" Errors: {listed(codes)}." if codes else ""
     changed = int(receipt["changed"].sum())
     if changed:
         line += (
@@ -496,12 +407,4 @@ def _finish(receipt: pd.DataFrame, run: Run, *, says_mapping: bool) -> None:
         )
     if run.halted_by is not None:
         run.halted_by.receipt = receipt
-        run.halted_by.args = (_with_rest(run.halted_by, left, rows),)
-        raise run.halted_by
-
-
-def _with_rest(error: RefonteError, left: int, rows: int) -> str:
-    if left:
-        end = "" if error.message.endswith((".", "?")) else "."
-        error.message = f"{error.message}{end} {left:,} of {rows:,} rows are unsent; run the same call again to go on."
-    return error.message
+        raise told_what_is_left(run.halted_by, left, rows)

@@ -1,0 +1,113 @@
+"""What is settled before the first row: the options, the journal and whose it is. A look at the service, no more."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+from urllib.parse import quote
+
+from refonte_frames.errors import InputError, JournalError, NotFound
+from refonte_frames.journal import Journal
+from refonte_frames.transport.calls import Call
+from refonte_frames.upload.identity import RECIPE_VERSION
+from refonte_frames.upload.plan import decide
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from refonte_frames.client import Client
+    from refonte_frames.upload.mapping import MappingRequest, RowMapping
+    from refonte_frames.upload.plan import Decision, Task
+
+__all__ = ["OnError", "Options", "check_journal_is_of_this_service", "hold_against", "journal_path", "open_journal"]
+
+OnError = Literal["collect", "raise"]
+_RESUBMITTABLE: Final = ("canceled", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The arguments of `submit` and `plan` that are no part of the mapping, as the caller gave them."""
+
+    journal: str | os.PathLike[str] | None
+    chunk_rows: int
+    limit: int | None
+    on_error: OnError
+    resubmit: Sequence[str]
+    progress: bool
+
+    def check(self, request: MappingRequest) -> None:
+        """Refuse what is out of range or contradicts the mapping.
+
+        Raises
+        ------
+        InputError
+            With the argument at fault in the sentence.
+        """
+        if request.unique_id is None and self.journal is None:
+            raise InputError(
+                "unique_id=None leaves the journal as the only guard against doubled rows, so name it: "
+                "journal='….journal'."
+            )
+        if not isinstance(self.chunk_rows, int) or self.chunk_rows < 1:
+            raise InputError(f"chunk_rows is an integer of at least 1, not {self.chunk_rows!r}.")
+        if self.limit is not None and (not isinstance(self.limit, int) or self.limit < 0):
+            raise InputError(f"limit is an integer of 0 or more, not {self.limit!r}.")
+        if self.on_error not in ("collect", "raise"):
+            raise InputError(f"on_error must be 'collect' or 'raise', not {self.on_error!r}.")
+        resubmit = self.resubmit
+        if isinstance(resubmit, str) or not hasattr(resubmit, "__iter__") or set(resubmit) - set(_RESUBMITTABLE):
+            raise InputError(f"resubmit is a sequence of 'canceled' and 'error', not {resubmit!r}.")
+        if resubmit and request.unique_id is None:
+            raise InputError("resubmit clears the id of the old task, so it needs one: unique_id='auto' or a column.")
+
+
+def journal_path(client: Client, mapping: RowMapping, journal: str | os.PathLike[str] | None) -> Path:
+    """Return where the journal lies: as the caller says, or in the user's state folder by host, key and job."""
+    if journal is not None:
+        return Path(journal).expanduser()
+    parts = (mapping.type or "mixed", mapping.constants.get("project") or "-", mapping.constants.get("batch") or "-")
+    name = "-".join(quote(str(part), safe=" ") for part in parts)[:180]
+    host = re.sub(r"[^A-Za-z0-9.-]", "_", client.host)
+    return client.state_dir / host / client.key_fingerprint / f"{name}.journal"
+
+
+def open_journal(client: Client, path: Path, *, is_read_only: bool = False) -> Journal:
+    """Open the journal of a submission of this client's."""
+    return Journal(
+        path,
+        host=client.host,
+        key_fingerprint=client.key_fingerprint,
+        recipe=RECIPE_VERSION,
+        is_read_only=is_read_only,
+    )
+
+
+def check_journal_is_of_this_service(client: Client, book: Journal) -> None:
+    """Ask for one task that the journal saw: a service that was reset would make its rows look done for ever.
+
+    Raises
+    ------
+    JournalError
+        The service does not know it.
+    """
+    task_id = book.some_task_id()
+    if task_id is None:
+        return
+    try:
+        client.send(Call.get("task", task_id))
+    except NotFound:
+        raise JournalError(
+            f"The journal {book.path} says that task {task_id} was created, but {client.host} does not know it: the "
+            "journal belongs to an account or sandbox that is gone. Move the file away, or pass another journal=…"
+        ) from None
+
+
+def hold_against(book: Journal, tasks: Sequence[Task], resubmit: Sequence[str]) -> list[Decision]:
+    """Decide about tasks by what the journal knows of them."""
+    known = book.known([task.row_key for task in tasks if task.error is None])
+    return decide(tasks, known, now=time.time(), resubmit=resubmit)
