@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -12,27 +11,25 @@ from refonte_frames.sandbox import files, queries
 from refonte_frames.sandbox.checks import an_object, invalid, required
 from refonte_frames.sandbox.exchange import Answer, Asked, Refusal, World, parse, read_object
 from refonte_frames.sandbox.files import Asset
-from refonte_frames.sandbox.service import Service
+from refonte_frames.sandbox.unknowns import Handler, knowing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from refonte_frames.sandbox.files import Sent
+    from refonte_frames.sandbox.service import Service
 
 __all__ = ["FILE_ROUTES"]
 
 
 def upload_file(service: Service, world: World, asked: Asked) -> Answer:
     """POST /files/upload."""
-    return Answer.of(_keep(service, world, files.read_upload(asked)).served())
+    sent, unknown = files.read_upload(asked)
+    headers = service.warned(unknown)
+    return Answer.of(_keep(service, world, sent).served(), headers)
 
 
 def import_file(service: Service, world: World, asked: Asked) -> Answer:
     """POST /files/import."""
-    body = read_object(asked)
-    known = ("file_url", "display_name", "project_name", "reference_id", "metadata")
-    headers = service.warned(tuple(name for name in body if name not in known))
-    return Answer.of(_keep(service, world, files.read_import(body)).served(), headers)
+    return Answer.of(_keep(service, world, files.read_import(read_object(asked))).served())
 
 
 def _keep(service: Service, world: World, sent: Sent) -> Asset:
@@ -67,17 +64,12 @@ def list_files(service: Service, world: World, asked: Asked) -> Answer:
     found = [
         asset
         for asset in service.store.files.before(world, row)
-        if set(projects) & set(asset.projects)
-        and all(asset.sent.metadata.get(name) == value for name, value in wanted.items())
+        if set(projects) & set(asset.projects) and wanted.items() <= asset.sent.metadata.items()
     ]
     page = found[:MAX_PAGE_SIZE]
     has_more = len(found) > len(page)
     token = {"next_token": page[-1].id} if has_more else {}
     return Answer.of({"docs": [asset.served() for asset in page], "has_more": has_more, **token}, headers)
-
-
-def _agrees(metadata: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    return all(metadata.get(name) == value for name, value in wanted.items())
 
 
 def _metadata(text: str | None) -> dict[str, Any]:
@@ -96,10 +88,8 @@ def _row_of(service: Service, world: World, cursor: str | None) -> int | None:
     return asset.row
 
 
-Handler = Callable[[Service, World, Asked], Answer]
-
 FILE_ROUTES: tuple[tuple[str, str, Handler], ...] = (
-    ("POST", "/files/upload", upload_file),
-    ("POST", "/files/import", import_file),
+    ("POST", "/files/upload", knowing(upload_file, has_free_body=True)),
+    ("POST", "/files/import", knowing(import_file, "file_url", *files.FIELDS)),
     ("GET", "/files", list_files),
 )

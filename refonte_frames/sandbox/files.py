@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
     from refonte_frames.sandbox.exchange import Asked
 
-__all__ = ["MAX_FILE_BYTES", "Asset", "Sent", "read_import", "read_upload"]
+__all__ = ["FIELDS", "MAX_FILE_BYTES", "Asset", "Sent", "read_import", "read_upload"]
 
 #: Documented.
 MAX_FILE_BYTES = 80 * 1024 * 1024
 SCHEME = "refontedata"
+#: What may be said about a file (contract 2.4).
+FIELDS = ("display_name", "project_name", "reference_id", "metadata")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,8 @@ class Asset:
         }
 
 
-def read_upload(asked: Asked) -> Sent:
-    """Read ``POST /files/upload``.
+def read_upload(asked: Asked) -> tuple[Sent, tuple[str, ...]]:
+    """Read ``POST /files/upload``: the file, and the names of fields that are not documented.
 
     Raises
     ------
@@ -83,7 +85,8 @@ def read_upload(asked: Asked) -> Sent:
         raise Refusal(413, f"The file has {len(content):,} bytes; at most {MAX_FILE_BYTES:,} are accepted.")
     texts = {key: _text(key, value) for key, (_, _, value) in parts.items() if key != "file"}
     kind = mime_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
-    return _sent(texts, kind, len(content), sha256(content).digest(), name)
+    unknown = tuple(key for key in texts if key not in FIELDS)
+    return _sent(texts, kind, len(content), sha256(content).digest(), name), unknown
 
 
 def read_import(body: Mapping[str, Any]) -> Sent:

@@ -76,7 +76,8 @@ def read_emails(body: Mapping[str, Any], *, name: str = "emails", is_required: b
     """Read ``emails``; the documents' tables say ``email``, and either may be one or an array (contract 4)."""
     alias = {"emails": "email"}.get(name, name)
     key = alias if body.get(name) is None and body.get(alias) is not None else name
-    value = checks.take(body, key, checks.text_or_texts)
+    is_nobody = body.get(key) == [] and not is_required  # the published client sends both lists of a group's change
+    value = None if is_nobody else checks.take(body, key, checks.text_or_texts)
     if value is None and is_required:
         raise checks.required(name)
     found = [value] if isinstance(value, str) else value or []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +9,12 @@ from refonte_frames.sandbox import people, queries, rules, work
 from refonte_frames.sandbox.checks import a_bool, a_list_of_texts, a_text, invalid, required, take
 from refonte_frames.sandbox.exchange import Answer, Asked, Refusal, World, read_object
 from refonte_frames.sandbox.people import Member
-from refonte_frames.sandbox.service import Service
+from refonte_frames.sandbox.unknowns import Handler, knowing
 
 if TYPE_CHECKING:
     from refonte_frames.sandbox.people import Group
     from refonte_frames.sandbox.rules import Batch, Project
+    from refonte_frames.sandbox.service import Service
 
 __all__ = ["PEOPLE_ROUTES"]
 
@@ -257,8 +257,8 @@ def send_tasks_to_completed(service: Service, world: World, asked: Asked) -> Ans
     project = _studio_in_path(service, world, asked)
     body = read_object(asked)
     is_all = bool(take(body, "all_batches", a_bool))
-    names = take(body, "batches", a_list_of_texts)
-    if not is_all and names is None:
+    names = [] if is_all else take(body, "batches", a_list_of_texts)  # all_batches wins (contract 4.6)
+    if names is None:
         raise Refusal(400, "Either all_batches or batches is required.")
     batches = [batch for batch in _pending(service, world) if batch.project.row == project.row]
     if not is_all:
@@ -285,25 +285,27 @@ def update_pipeline(service: Service, world: World, asked: Asked) -> Answer:
     return Answer.of(changed.served())
 
 
-Handler = Callable[[Service, World, Asked], Answer]
+_UPDATE_GROUP = knowing(update_group, "add_emails", "remove_emails")
+_COMPLETE = knowing(send_tasks_to_completed, "all_batches", "batches")
+_UPDATE_PIPELINE = knowing(update_pipeline, "pipeline", "consensus_attempts")
 
 PEOPLE_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/teams", list_team),
-    ("POST", "/teams/invite", invite),
-    ("POST", "/teams/set_role", set_role),
+    ("POST", "/teams/invite", knowing(invite, "emails", "email", "team_role")),
+    ("POST", "/teams/set_role", knowing(set_role, "emails", "email", "team_role")),
     ("GET", "/studio/assignments", list_assignments),
-    ("POST", "/studio/assignments/add", add_assignments),
-    ("POST", "/studio/assignments/remove", remove_assignments),
-    ("GET", "/studio/projects/{project}/groups", list_groups),
-    ("POST", "/studio/projects/{project}/groups", create_group),
-    ("PUT", "/studio/projects/{project}/groups/{group}", update_group),
-    ("POST", "/studio/projects/{project}/groups/{group}", update_group),
+    ("POST", "/studio/assignments/add", knowing(add_assignments, "emails", "email", "projects")),
+    ("POST", "/studio/assignments/remove", knowing(remove_assignments, "emails", "email", "projects")),
+    ("GET", "/studio/projects/{project}/groups", knowing(list_groups)),
+    ("POST", "/studio/projects/{project}/groups", knowing(create_group, "name", "emails", "email")),
+    ("PUT", "/studio/projects/{project}/groups/{group}", _UPDATE_GROUP),
+    ("POST", "/studio/projects/{project}/groups/{group}", _UPDATE_GROUP),
     ("GET", "/studio/batches", list_studio_batches),
-    ("POST", "/studio/batches/set_priorities", set_priorities),
-    ("POST", "/studio/batches/reset_priorities", reset_priorities),
-    ("PUT", "/studio/batches/{batch}", assign_batch),
-    ("POST", "/studio/batches/{batch}", assign_batch),
-    ("POST", "/studio/projects/{project}/send_tasks_to_completed", send_tasks_to_completed),
-    ("POST", "/studio/projects/{project}/updatePipelineConfig", update_pipeline),
-    ("POST", "/projects/{project}/updatePipelineConfig", update_pipeline),
+    ("POST", "/studio/batches/set_priorities", knowing(set_priorities, "batches")),
+    ("POST", "/studio/batches/reset_priorities", knowing(reset_priorities)),
+    ("PUT", "/studio/batches/{batch}", knowing(assign_batch, "groups")),
+    ("POST", "/studio/batches/{batch}", knowing(assign_batch, "groups")),
+    ("POST", "/studio/projects/{project}/send_tasks_to_completed", _COMPLETE),
+    ("POST", "/studio/projects/{project}/updatePipelineConfig", _UPDATE_PIPELINE),
+    ("POST", "/projects/{project}/updatePipelineConfig", _UPDATE_PIPELINE),
 )

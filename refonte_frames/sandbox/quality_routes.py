@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 from refonte_frames.api import MAX_PAGE_SIZE
-from refonte_frames.sandbox import quality_tasks, queries, rules, task_types
+from refonte_frames.sandbox import quality_tasks, queries, task_types
 from refonte_frames.sandbox.exchange import Answer, Asked, Refusal, World, read_object
 from refonte_frames.sandbox.service import Service, task_id_of
-from refonte_frames.sandbox.task_routes import ABSENT, Absent, draft_of, envelope
+from refonte_frames.sandbox.task_routes import ABSENT, Absent, draft_of, envelope, must_be_free
+from refonte_frames.sandbox.unknowns import Handler, knowing
 
 __all__ = ["QUALITY_ROUTES"]
 
@@ -26,10 +26,7 @@ def create_quality_task(service: Service, world: World, asked: Asked, *, kind: s
     draft = draft_of(service, world, task_type, plain, needs_batch=False)
     store, now_ms = service.store, service.clock.now_ms()
     if draft.unique_id is not None:
-        holder = store.tasks.unique_id_holder(world, draft.unique_id)
-        holder = holder or store.quality.unique_id_holder(world, draft.unique_id)
-        if holder is not None:
-            raise rules.taken_unique_id(draft.unique_id, holder)
+        must_be_free(service, world, draft.unique_id)
     row = store.quality.next_row()
     # The upper half of the counter, so that no task has the same id.
     quality_id = task_id_of(now_ms, row | 0x800000, service.seed)
@@ -62,9 +59,10 @@ def list_attempts(service: Service, world: World, asked: Asked) -> Answer:
     return Answer(envelope([doc for _, doc in shown], {"total": total, "limit": limit}, next_token), headers=headers)
 
 
-Handler = Callable[[Service, World, Asked], Answer]
-
 QUALITY_ROUTES: tuple[tuple[str, str, Handler], ...] = (
-    *(("POST", f"/{kind}_tasks/{{name}}", partial(create_quality_task, kind=kind)) for kind in quality_tasks.KINDS),
+    *(
+        ("POST", f"/{kind}_tasks/{{name}}", knowing(partial(create_quality_task, kind=kind), has_free_body=True))
+        for kind in quality_tasks.KINDS
+    ),
     ("GET", "/quality/labelers", list_attempts),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +11,16 @@ from refonte_frames.sandbox.exchange import Answer, Asked, Refusal, World, read_
 from refonte_frames.sandbox.file_routes import FILE_ROUTES
 from refonte_frames.sandbox.people_routes import PEOPLE_ROUTES
 from refonte_frames.sandbox.quality_routes import QUALITY_ROUTES
-from refonte_frames.sandbox.service import Service
 from refonte_frames.sandbox.task_routes import TASK_ROUTES
+from refonte_frames.sandbox.unknowns import Handler, knowing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from refonte_frames.sandbox.rules import Batch, Project
+    from refonte_frames.sandbox.service import Service
 
 __all__ = ["ROUTES"]
-
-Handler = Callable[[Service, World, Asked], Answer]
-
 
 # projects
 
@@ -170,15 +167,16 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     *PEOPLE_ROUTES,
     *QUALITY_ROUTES,
     *FILE_ROUTES,
-    ("POST", "/projects", create_project),
+    ("POST", "/projects", knowing(create_project, has_free_body=True)),
     ("GET", "/projects", list_projects),
     ("GET", "/projects/{project}", get_project),
-    ("POST", "/projects/{project}/setParams", set_params),
-    ("POST", "/batches", create_batch),
+    ("POST", "/projects/{project}/setParams", knowing(set_params, has_free_body=True)),
+    ("POST", "/batches", knowing(create_batch, has_free_body=True)),
     ("GET", "/batches", list_batches),
     ("GET", "/batches/{batch}", get_batch),
     ("GET", "/batches/{batch}/status", batch_status),
-    ("POST", "/batches/{batch}/finalize", finalize_batch),
-    ("POST", "/batches/{batch}/prioritize", prioritize_batch),
-    ("POST", "/batches/{batch}/setMetadata", set_batch_metadata),
+    # The documents list batchName in the bodies of these two; it is in the path (contract 2.2).
+    ("POST", "/batches/{batch}/finalize", knowing(finalize_batch, "batchName")),
+    ("POST", "/batches/{batch}/prioritize", knowing(prioritize_batch, "priority", "batchName")),
+    ("POST", "/batches/{batch}/setMetadata", knowing(set_batch_metadata, has_free_body=True)),
 )

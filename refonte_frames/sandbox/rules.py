@@ -151,7 +151,7 @@ def next_params(project: Project, body: Mapping[str, Any], now_ms: int) -> dict[
 
 def unknown_project_names(body: Mapping[str, Any]) -> tuple[str, ...]:
     """Name what a project request holds and the documents do not know."""
-    return tuple(name for name in body if name not in _PROJECT_BODY)
+    return tuple(name for name, value in body.items() if name not in _PROJECT_BODY and value is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +207,7 @@ def new_batch(body: Mapping[str, Any], project: Project, now_ms: int) -> Batch:
 
 def unknown_batch_names(body: Mapping[str, Any]) -> tuple[str, ...]:
     """Name what a batch request holds and the documents do not know."""
-    return tuple(name for name in body if name not in _BATCH_BODY)
+    return tuple(name for name, value in body.items() if name not in _BATCH_BODY and value is not None)
 
 
 def read_priority(body: Mapping[str, Any]) -> int:

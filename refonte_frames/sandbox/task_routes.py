@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -25,15 +24,16 @@ from refonte_frames.sandbox.exchange import (
     read_object,
     refusal_answer,
 )
-from refonte_frames.sandbox.service import Service
 from refonte_frames.sandbox.store import SavedReply
+from refonte_frames.sandbox.unknowns import Handler, knowing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from refonte_frames.sandbox.lifecycle import Task
+    from refonte_frames.sandbox.service import Service
 
-__all__ = ["ABSENT", "TASK_ROUTES", "Absent", "create_task", "draft_of", "envelope", "save_reply"]
+__all__ = ["ABSENT", "TASK_ROUTES", "Absent", "create_task", "draft_of", "envelope", "must_be_free", "save_reply"]
 
 _FORM = "application/x-www-form-urlencoded"
 
@@ -98,10 +98,11 @@ def _create(service: Service, world: World, asked: Asked) -> Answer:
     task_type = asked.names["name"]
     task_types.rule_of(task_type)
     body = _creation_body(asked)
-    headers = service.warned(task_types.unknown_names(task_type, body))
+    in_query = queries.Query(asked.query).unknown(())
+    headers = service.warned((*in_query, *task_types.unknown_names(task_type, body)))
     draft = draft_of(service, world, task_type, body)
     if draft.unique_id is not None:
-        _must_be_free(service, world, draft.unique_id)
+        must_be_free(service, world, draft.unique_id)
     task = service.new_task(world, draft, service.clock.now_ms())
     stored = _as_stored(service, world, task, draft)
     service.store.tasks.add(stored)
@@ -130,8 +131,10 @@ def _as_stored(service: Service, world: World, task: Task, draft: rules.TaskDraf
     return work.schedule(service, task) if world.is_live else work.answer_at_once(service, task)
 
 
-def _must_be_free(service: Service, world: World, unique_id: str) -> None:
-    holder = service.store.tasks.unique_id_holder(world, unique_id)
+def must_be_free(service: Service, world: World, unique_id: str) -> None:
+    """Refuse a unique_id that a task or a quality task of the world holds."""
+    store = service.store
+    holder = store.tasks.unique_id_holder(world, unique_id) or store.quality.unique_id_holder(world, unique_id)
     if holder is not None:
         raise rules.taken_unique_id(unique_id, holder)
 
@@ -299,7 +302,7 @@ def set_unique_id(service: Service, world: World, asked: Asked) -> Answer:
     if unique_id is None:
         raise required("unique_id")
     if unique_id != task.unique_id:
-        _must_be_free(service, world, unique_id)
+        must_be_free(service, world, unique_id)
     return _changed(service, lifecycle.set_unique_id(task, unique_id), "unique_id")
 
 
@@ -360,19 +363,17 @@ def resend_callback(service: Service, world: World, asked: Asked) -> Answer:
     return Answer.of({"success": True})
 
 
-Handler = Callable[[Service, World, Asked], Answer]
-
 TASK_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/task/{name}", create_task),
     ("GET", "/task/{name}", get_task),
     ("GET", "/tasks", list_tasks),
     ("POST", "/task/{name}/cancel", cancel_task),
-    ("POST", "/task/{name}/setMetadata", set_metadata),
-    ("POST", "/task/{name}/unique_id", set_unique_id),
-    ("DELETE", "/task/{name}/unique_id", clear_unique_id),
-    ("POST", "/task/{name}/tags", set_tags),
-    ("PUT", "/task/{name}/tags", add_tags),
-    ("DELETE", "/task/{name}/tags", remove_tags),
-    ("POST", "/task/{name}/audit", audit_task),
-    ("POST", "/task/{name}/send-callback", resend_callback),
+    ("POST", "/task/{name}/setMetadata", knowing(set_metadata, has_free_body=True)),
+    ("POST", "/task/{name}/unique_id", knowing(set_unique_id, "unique_id")),
+    ("DELETE", "/task/{name}/unique_id", knowing(clear_unique_id)),
+    ("POST", "/task/{name}/tags", knowing(set_tags, has_free_body=True)),
+    ("PUT", "/task/{name}/tags", knowing(add_tags, has_free_body=True)),
+    ("DELETE", "/task/{name}/tags", knowing(remove_tags, has_free_body=True)),
+    ("POST", "/task/{name}/audit", knowing(audit_task, "accepted", "comments")),
+    ("POST", "/task/{name}/send-callback", knowing(resend_callback)),
 )

@@ -202,7 +202,7 @@ def rule_of(task_type: str) -> TypeRule:
 def unknown_names(task_type: str, body: Mapping[str, Any]) -> tuple[str, ...]:
     """Name what a creation request holds and the documents do not know."""
     known = TYPES[task_type].names
-    return tuple(name for name in body if name not in COMMON and name not in known)
+    return tuple(n for n, value in body.items() if n not in COMMON and n not in known and value is not None)
 
 
 _NO_ATTACHMENT = Refusal(400, "Please include an attachment or attachments parameter")

@@ -29,6 +29,10 @@ __all__ = ["TrackedProtocol", "answer_of_rule", "connection_of", "spoil"]
 
 _CHUNK = 64 * 1024
 
+#: How much, and for how long, is read of a request that was refused before its end.
+_DRAINED_BYTES = 128 * 1024 * 1024
+_DRAIN_SECS = 5.0
+
 
 class TrackedProtocol(H11Protocol):
     """uvicorn's protocol on h11, whose connection can be found by the client's address."""
@@ -39,11 +43,13 @@ class TrackedProtocol(H11Protocol):
         self._peer: tuple[str, int] = transport.get_extra_info("peername")[:2]
         self._may_write = asyncio.Event()
         self._may_write.set()
+        self._left_to_drain: int | None = None
         _connections[self._peer] = self
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection, and let go who waits for it."""
-        _connections.pop(self._peer, None)
+        if _connections.get(self._peer) is self:  # a reset one's address may be in use again by now
+            del _connections[self._peer]
         self._may_write.set()
         super().connection_lost(exc)
 
@@ -62,7 +68,19 @@ class TrackedProtocol(H11Protocol):
         answer = encode({"status_code": 400, "error": msg})
         headers = (("content-type", "application/json"), ("content-length", str(len(answer))), ("connection", "close"))
         self.transport.write(_head(400, headers) + answer)
-        self.transport.close()
+        # Closing on a client that still sends makes the kernel reset the connection, and the answer is lost with it.
+        self._left_to_drain = _DRAINED_BYTES
+        self.transport.write_eof()
+        self.loop.call_later(_DRAIN_SECS, self.transport.close)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand on what arrives; after a refusal, throw it away until there is too much of it."""
+        if self._left_to_drain is None:
+            super().data_received(data)
+            return
+        self._left_to_drain -= len(data)
+        if self._left_to_drain < 0:
+            self.transport.close()
 
     async def write(self, piece: bytes) -> None:
         """Write bytes past the server, no faster than the client reads."""

@@ -104,6 +104,16 @@ def service_url() -> Iterator[str]:
         yield sandbox.base_url
 
 
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    """Start a sandbox to steer: invitations are accepted and quality tasks tried only when it says so."""
+    if TARGET_URL:
+        pytest.skip("people accept and try when they like")
+    with Sandbox(seed=7) as started:
+        started.clock.freeze()
+        yield started
+
+
 @pytest.fixture
 def name() -> str:
     """Make a name nobody used before."""

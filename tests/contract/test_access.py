@@ -153,3 +153,39 @@ def test_a_foreign_origin_is_refused(service_url: str) -> None:
         pytest.skip("about the sandbox only")
     headers = {"Origin": "http://evil.example"}
     assert requests.get(f"{service_url}/tasks", headers=headers, auth=("test_a", ""), timeout=30).status_code == 403
+
+
+UNKNOWN_TO = """
+POST /projects/NAME/setParams? | POST /batches/NAME/prioritize {"priority": 10} | POST /batches/NAME/finalize
+POST /batches/NAME/setMetadata? | POST /task/TASK/unique_id {"unique_id": "u"} | DELETE /task/TASK/unique_id
+POST /task/TASK/tags? ["a"] | PUT /task/TASK/tags? ["a"] | DELETE /task/TASK/tags? ["a"] | POST /task/TASK/setMetadata?
+POST /task/TASK/audit {"accepted": true} | POST /task/categorization? TASKBODY | POST /projects {"type": "comparison"}
+POST /teams/invite {"emails": "a@example.com", "team_role": "labeler"} | GET /studio/projects/NAME/groups?
+POST /studio/assignments/add {"emails": "admin@example.com", "projects": ["NAME"]} | GET /projects/NAME? | GET /teams?
+POST /studio/projects/NAME/groups {"emails": "admin@example.com"} | PUT /studio/batches/NAME {"groups": []}
+POST /studio/batches/reset_priorities | POST /studio/projects/NAME/send_tasks_to_completed {"all_batches": true}
+POST /projects/NAME/updatePipelineConfig {"pipeline": "standard_task"} | POST /files/import {"file_url": "http://x/y"}
+"""
+
+
+@pytest.mark.parametrize("call", [call.strip() for line in UNKNOWN_TO.split("\n") for call in line.split("|") if call])
+def test_no_call_passes_over_an_unknown_name_in_silence(
+    api: Any, body: Callable[..., dict[str, Any]], name: str, call: str
+) -> None:
+    """In the query of every call, and in the body of every one that reads a body of documented names."""
+    api.project(name, studio=True)
+    api.batch(name, name)
+    api.ok("POST", "/studio/assignments/add", json={"emails": ["admin@example.com"], "projects": [name]})
+    task = api.task()
+    verb, path, *given = call.replace("NAME", name).replace("TASKBODY", json.dumps(body())).split(" ", 2)
+    path = path.replace("TASK", task["task_id"])
+    sent = json.loads(given[0]) if given else {}
+    is_own = path.endswith("?")
+    if not is_own:
+        sent |= {"colour": "red", "shade": None}
+        sent.setdefault("name", f"{name}-2")
+    query = {"colour": "red"} if is_own else {}
+    reply = api.call(verb, path.rstrip("?"), params=query, json=sent if verb != "GET" else None)
+    assert reply.status_code == 200, reply.text
+    assert "colour" in reply.headers["warning"]
+    assert "shade" not in reply.headers["warning"]

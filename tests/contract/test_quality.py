@@ -8,18 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from refonte_frames.sandbox.session import Sandbox
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    """Start a sandbox whose labelers can be told to work."""
-    with Sandbox(seed=7) as started:
-        started.clock.freeze()
-        yield started
+    from refonte_frames.sandbox.session import Sandbox
 
 
 @pytest.fixture
@@ -82,6 +74,10 @@ def test_a_unique_id_is_taken_once(call: Any) -> None:
     """By a quality task as by a task."""
     made = call(200, "POST", "/training_tasks/categorization", json=body(unique_id="u"))
     assert made["id"] in call(409, "POST", "/evaluation_tasks/categorization", json=body(unique_id="u"))["error"]
+    plain = {name: value for name, value in body(unique_id="u").items() if name not in ("project", "expected_response")}
+    assert made["id"] in call(409, "POST", "/task/categorization", json=plain)["error"]
+    task = call(200, "POST", "/task/categorization", json={**plain, "unique_id": "v"})["task_id"]
+    assert made["id"] in call(409, "POST", f"/task/{task}/unique_id", json={"unique_id": "u"})["error"]
 
 
 def test_labelers_attempt_quality_tasks(call: Any, sandbox: Sandbox) -> None:

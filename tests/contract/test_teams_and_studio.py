@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from refonte_frames.sandbox.session import Sandbox
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from refonte_frames.sandbox.session import Sandbox
 
 
 @dataclass
@@ -50,14 +50,6 @@ class Account:
         for n in range(2):
             sent = {"batch": name, "attachment": f"car {n}", "attachment_type": "text", "categories": ["a", "b"]}
             self.ok("POST", "/task/categorization", sent)
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    """Start a sandbox: people are invited by mail, and only it can make them accept."""
-    with Sandbox(seed=7) as started:
-        started.clock.freeze()
-        yield started
 
 
 @pytest.fixture
@@ -172,6 +164,17 @@ def names(batches: list[dict[str, Any]]) -> list[str]:
     return [batch["name"] for batch in batches]
 
 
+def test_both_lists_of_a_groups_change_may_be_sent_and_either_empty(account: Account) -> None:
+    """The published client always sends both."""
+    account.studio("p")
+    account.ok("POST", "/studio/assignments/add", {"emails": ["admin@example.com"], "projects": ["p"]})
+    account.ok("POST", "/studio/projects/p/groups", {"name": "g", "emails": ["admin@example.com"]})
+    sent = {"add_emails": [], "remove_emails": ["admin@example.com"]}
+    assert account.ok("PUT", "/studio/projects/p/groups/g", sent)["numWorkers"] == 0
+    sent = {"add_emails": ["admin@example.com"], "remove_emails": []}
+    assert account.ok("PUT", "/studio/projects/p/groups/g", sent)["numWorkers"] == 1
+
+
 def test_studio_batches_are_ordered(account: Account) -> None:
     """Oldest first until told otherwise; all pending ones must be listed; reset brings the first order back."""
     account.studio("p")
@@ -253,7 +256,8 @@ def test_attempted_tasks_are_sent_to_completed(account: Account) -> None:
         account.batch(name, "p")
         account.ok("POST", f"/batches/{name}/finalize")
     path = "/studio/projects/p/send_tasks_to_completed"
-    assert account.ok("POST", path, {"all_batches": True}) == {"result": "success", "tasks_completed": 0}
+    for everything in ({"all_batches": True}, {"all_batches": True, "batches": []}):
+        assert account.ok("POST", path, everything) == {"result": "success", "tasks_completed": 0}
     account.sandbox.work(days=0.05)
     done = account.ok("POST", path, {"batches": ["one"]})["tasks_completed"]
     assert done > 0

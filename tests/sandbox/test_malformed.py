@@ -48,6 +48,52 @@ def test_what_is_no_http_is_400_in_the_documented_shape(sandbox: Sandbox, target
     assert body["error"]
 
 
+@pytest.mark.parametrize("size", [100, 200_000, 12_000_000])
+@pytest.mark.parametrize(
+    ("line", "header", "status"),
+    [
+        ("POST /v1/task/categorization", "Content-Length: many", 400),
+        ("POST /v1/task/categorization", "Transfer-Encoding: gzip", 400),
+        ("POST /v1/t\xe9", "Content-Length: {size}", 400),
+        ("POST /v1/task/categorization", "X-Long: " + "x" * 200_000, 400),
+        ("POST /v1/nowhere", "Content-Length: {size}", 404),
+        ("PATCH /v1/tasks", "Content-Length: {size}", 405),
+        ("POST /_sandbox/clock", "Content-Length: {size}", 403),
+        ("POST /v1/task/categorization", "Content-Length: {size}\r\nOrigin: http://evil.example", 403),
+        ("POST /v1/task/categorization", "Content-Length: {size}\r\nContent-Type: text/xml", 415),
+        ("POST /v1/task/categorization", "Content-Length: {size}\r\nContent-Type: application/json", 400),
+    ],
+)
+def test_a_refusal_arrives_however_much_is_being_sent(
+    sandbox: Sandbox, live: Any, line: str, header: str, status: int, size: int
+) -> None:
+    """A client that sends all before it reads anything is answered, not cut off; and the next request works."""
+    head = _head(sandbox, "/").replace(b"GET / HTTP", f"{line} HTTP".encode("latin-1"))
+    request = head[:-2] + header.format(size=size).encode() + b"\r\n\r\n" + b"{" * size
+    found, body = _sent(sandbox, request)
+    assert (found, body["status_code"]) == (status, status)
+    assert live.total() == 0
+
+
+@pytest.mark.parametrize(
+    "line", ["POST /v1/nowhere", "PATCH /v1/tasks", "POST /v1/task/categorization", "POST /_sandbox/clock"]
+)
+def test_a_refusal_leaves_the_connection_as_it_was(sandbox: Sandbox, line: str) -> None:
+    """The next request on it is answered; what was left of the first body is not taken for one."""
+    size = 300_000
+    head = _head(sandbox, "/").replace(b"GET / HTTP", f"{line} HTTP".encode())
+    refused = head[:-2] + f"Content-Length: {size}\r\n\r\n".encode() + b"GET / HTTP/1.1\r\n\r\n".ljust(size, b"x")
+    address = urlsplit(sandbox.url)
+    with socket.create_connection((address.hostname or "", address.port or 0), timeout=30) as sock:
+        with sock.makefile("rb") as reply:
+            for request, wanted in ((refused, (400, 403, 404, 405)), (_head(sandbox, "/v1/tasks"), (200,))):
+                sock.sendall(request)
+                status = int(reply.readline().split()[1])
+                headers = dict(line.decode().lower().strip().split(": ", 1) for line in iter(reply.readline, b"\r\n"))
+                reply.read(int(headers["content-length"]))
+                assert status in wanted
+
+
 def test_a_whole_url_as_target_is_understood(sandbox: Sandbox) -> None:
     """Clients that take us for a proxy write it so, and every server must accept it."""
     status, body = _sent(sandbox, _head(sandbox, f"{sandbox.base_url}/tasks"))
