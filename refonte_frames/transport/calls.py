@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Call", "Reply", "path_of"]
+__all__ = ["Call", "FileForm", "Reply", "path_of"]
 
 
 def path_of(*segments: str) -> str:
@@ -21,6 +21,31 @@ def path_of(*segments: str) -> str:
     '/batches/a%20bc%2Fdef/status'
     """
     return "".join("/" + quote(segment, safe="") for segment in segments)
+
+
+@dataclass(frozen=True, slots=True)
+class FileForm:
+    """A multipart form with one file, which is read while it is sent and is never whole in memory.
+
+    Parameters
+    ----------
+    path : str
+        The file; opened anew for every sending.
+    size, sha256 : int, bytes
+        Of its content. A file that has become another one since is not sent to its end, so that the service cannot
+        take it.
+    name, mime_type : str
+        As the form says them.
+    fields : tuple of (str, str)
+        What stands in the form before the file.
+    """
+
+    path: str
+    size: int
+    sha256: bytes
+    name: str
+    mime_type: str
+    fields: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +64,8 @@ class Call:
         The request body.
     content_type : str
         Of the body; only sent when there is one.
+    form : FileForm, optional
+        A body of another kind, instead of `body`.
     headers : mapping
         Further headers; never credentials, those belong to the transport.
     is_repeatable : bool, optional
@@ -51,6 +78,7 @@ class Call:
     query: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
     content_type: str = "application/json"
+    form: FileForm | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     is_repeatable: bool | None = None
 

@@ -21,6 +21,7 @@ import requests.utils
 import urllib3
 import urllib3.connection
 import urllib3.connectionpool
+import urllib3.filepost
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -32,9 +33,10 @@ from urllib3.exceptions import (
 
 from refonte_frames.errors import ConfigError, NoReplyError, ReplyError
 from refonte_frames.transport.calls import Reply
+from refonte_frames.transport.forms import SLOWEST_BYTES_PER_SEC, FormBody
 
 if TYPE_CHECKING:
-    from refonte_frames.transport.calls import Call
+    from refonte_frames.transport.calls import Call, FileForm
     from refonte_frames.transport.redact import Secret
 
 __all__ = ["MAX_REPLY_BYTES", "Transport"]
@@ -172,17 +174,39 @@ class Transport:
             No connection, none kept, or no complete answer in time; ``.was_sent`` says which.
         ReplyError
             The answer was a redirect, too large, or wrongly encoded.
+        InputError
+            The file of a form cannot be read, or was changed meanwhile.
         """
-        _deadline.ends_at = time.monotonic() + self._timeout_secs
+        self._begin_deadline()
         headers = _Headers(self._route.headers)
         headers.update(call.headers)
+        if call.form is not None:
+            with self._opened(call.form, headers) as body:
+                return self._exchange(call, body, headers)
         if call.body is not None:
             headers["Content-Type"] = call.content_type
+        return self._exchange(call, call.body, headers)
+
+    def _begin_deadline(self) -> None:
+        _deadline.ends_at = time.monotonic() + self._timeout_secs
+
+    def _opened(self, form: FileForm, headers: _Headers) -> FormBody:
+        """Open a form for one sending, and say in the headers what it is."""
+        boundary = urllib3.filepost.choose_boundary()
+        parts: list[Any] = [*form.fields, ("file", (form.name, b"", form.mime_type))]
+        frame, headers["Content-Type"] = urllib3.encode_multipart_formdata(parts, boundary)
+        tail = f"\r\n--{boundary}--\r\n".encode()
+        ends_at = time.monotonic() + self._timeout_secs + form.size / SLOWEST_BYTES_PER_SEC
+        body = FormBody(form, frame.removesuffix(tail), tail, ends_at=ends_at, note_end=self._begin_deadline)
+        headers["Content-Length"] = str(len(body))
+        return body
+
+    def _exchange(self, call: Call, body: bytes | FormBody | None, headers: _Headers) -> Reply:
         try:
             answer = self._route.pool.urlopen(
                 call.method,
                 self._route.prefix + call.target,
-                body=call.body,
+                body=cast("Any", body),
                 headers=headers,
                 retries=False,
                 redirect=False,
