@@ -7,17 +7,20 @@ import re
 from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 from urllib.parse import quote_plus
 
+import msgspec
 import pandas as pd
 
 from refonte_frames.errors import InputError, NotFound, ReplyError
 from refonte_frames.pages import PageLike, read_pages
 from refonte_frames.transport.calls import Call
+from refonte_frames.transport.replies import decode_json
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Iterator, Sequence
 
     from refonte_frames.client import Client
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Desk",
     "Found",
+    "IdSearch",
+    "JsonDesk",
+    "JsonTasks",
     "TaskPage",
     "TaskReader",
     "by_listing",
@@ -33,7 +39,6 @@ __all__ = [
     "by_unique_ids",
     "chunks_of",
     "ids_of",
-    "searched",
 ]
 
 _MAX_IDS: Final = 40
@@ -87,6 +92,61 @@ class Desk(Protocol[D]):
 
     def query(self) -> list[tuple[str, str]]:
         """Return the filters as query pairs."""
+
+
+class _JsonPage(msgspec.Struct):
+    docs: list[dict[str, Any]]
+    total: int | None = None
+    says_more: bool | None = msgspec.field(default=None, name="has_more")
+    next_token: str | None = None
+
+    @property
+    def has_more(self) -> bool:
+        return bool(self.says_more)
+
+
+class JsonTasks:
+    """Reads tasks as the dicts that JSON makes of them."""
+
+    def decode(self, body: bytes, *, where: str) -> TaskPage[dict[str, Any]]:
+        """Read a page of tasks."""
+        return decode_json(body, where=where, type=_JsonPage)
+
+    def decode_task(self, body: bytes, *, where: str) -> dict[str, Any]:
+        """Read one task object."""
+        return decode_json(body, where=where, type=dict[str, Any])
+
+    def ids(self, doc: dict[str, Any]) -> tuple[str, str | None]:
+        """Tell a task's id, and its unique_id where it has one."""
+        task_id, unique_id = doc.get("task_id"), doc.get("unique_id")
+        if not isinstance(task_id, str) or not task_id:
+            raise ReplyError("GET /tasks was answered with a task without task_id.", path="docs.task_id")
+        return task_id, unique_id if isinstance(unique_id, str) else None
+
+
+@dataclass(frozen=True, slots=True)
+class JsonDesk:
+    """Asks for all tasks of the key's world, and gives them as dicts.
+
+    Parameters
+    ----------
+    client : Client
+        The way to the service.
+    stop : threading.Event, optional
+        As for `Client.send`.
+    """
+
+    client: Client
+    stop: threading.Event | None = None
+    decoder: JsonTasks = field(default_factory=JsonTasks)
+
+    def send(self, call: Call) -> Reply:
+        """Send a call as `Client.send` does."""
+        return self.client.send(call, stop=self.stop)
+
+    def query(self) -> list[tuple[str, str]]:
+        """Return no filters."""
+        return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,76 +212,88 @@ def _note_nothing(_: int) -> None:
 
 
 def by_unique_ids(desk: Desk[D], ids: Sequence[str], note: Callable[[int], None] = _note_nothing) -> Found[D]:
-    """Look tasks up by unique_id, under the desk's filters, and hold all of them; see `searched`.
+    """Look tasks up by unique_id, under the desk's filters, and hold all of them; see `IdSearch`.
 
     `note` is told of every few ids that are done.
     """
-    query = _ByUniqueId(desk)
+    search = IdSearch(desk)
     found: dict[str, D] = {}
-    for asked, more in query.each(ids):
+    for asked, more in search.each(ids):
         found.update(more)
         note(len(asked))
     return Found(
         [found[text] for text in ids if text in found],
         [text for text in ids if text not in found],
-        query.wire_bytes,
-        query.pages,
+        search.wire_bytes,
+        search.pages,
     )
 
 
-def searched(desk: Desk[D], ids: Sequence[str]) -> Iterator[tuple[list[str], dict[str, D]]]:
-    """Look tasks up by unique_id, a few at a time: yields ids that are done, and the tasks that hold some of them.
+class IdSearch(Generic[D]):
+    """Looks tasks up by unique_id, a few at a time.
 
     Many ids go into one query only after it was seen once that two ids bring two tasks: the documentation does not
     say so, and a service that looks at one of them only would make all others seem missing.
 
-    Raises
-    ------
-    ReplyError
-        The service does not honour the filter.
+    Attributes
+    ----------
+    wire_bytes, pages : int
+        What it took so far.
     """
-    return _ByUniqueId(desk).each(ids)
-
-
-class _ByUniqueId(Generic[D]):
-    """Asks for tasks by unique_id."""
 
     def __init__(self, desk: Desk[D]) -> None:
         self._desk = desk
+        self._takes_several: bool | None = None
+        #: Ids that are all the key's world has, where it is known to be small; none other needs to be asked for.
+        self._all_ids: frozenset[str] | None = None
         self.wire_bytes = 0
         self.pages = 0
 
     def each(self, ids: Sequence[str]) -> Iterator[tuple[list[str], dict[str, D]]]:
-        """Ask for all ids; the order is theirs."""
+        """Ask for all ids: yields some that are done, in their order, and the tasks that hold some of these.
+
+        Raises
+        ------
+        ReplyError
+            The service does not honour the filter.
+        """
         chunks = list(chunks_of(ids))
-        if not chunks:
-            return
-        found = self.ask(chunks[0])
-        if len(found) < 2 and len(ids) > 1 and not self.takes_several():
-            rest = [[text] for text in ids if text not in found]
-            yield list(found), found
+        if self._takes_several is None and len(ids) > 1:
+            found = self._ask(chunks[0])
+            if len(found) > 1 or self._sees_several():
+                self._takes_several = True
+                yield chunks.pop(0), found
+            else:
+                self._takes_several = False
+        if self._takes_several is False:
+            yield from self._one_by_one(ids)
         else:
-            rest = chunks[1:]
-            yield chunks[0], found
-        yield from self._in_parallel(rest)
+            yield from self._in_parallel(chunks)
+
+    def _one_by_one(self, ids: Sequence[str]) -> Iterator[tuple[list[str], dict[str, D]]]:
+        held = [text for text in ids if self._all_ids is None or text in self._all_ids]
+        if len(held) < len(ids):
+            asked = set(held)
+            yield [text for text in ids if text not in asked], {}
+        yield from self._in_parallel([[text] for text in held])
 
     def _in_parallel(self, chunks: Sequence[list[str]]) -> Iterator[tuple[list[str], dict[str, D]]]:
         """Ask by many workers, with no more answers waiting than these can bring at once."""
         workers = self._desk.client.max_workers
         with ThreadPoolExecutor(workers) as pool:
-            waiting = deque((chunk, pool.submit(self.ask, chunk)) for chunk in chunks[: workers * _READY_PER_WORKER])
+            waiting = deque((chunk, pool.submit(self._ask, chunk)) for chunk in chunks[: workers * _READY_PER_WORKER])
             try:
                 for chunk in chunks[len(waiting) :]:
                     asked, answer = waiting.popleft()
                     yield asked, answer.result()
-                    waiting.append((chunk, pool.submit(self.ask, chunk)))
+                    waiting.append((chunk, pool.submit(self._ask, chunk)))
                 for asked, answer in waiting:
                     yield asked, answer.result()
             finally:
                 for _, answer in waiting:
                     answer.cancel()
 
-    def ask(self, ids: Sequence[str], *, alone: bool = False) -> dict[str, D]:
+    def _ask(self, ids: Sequence[str], *, alone: bool = False) -> dict[str, D]:
         """Ask for some ids in one query; `alone` without the desk's filters."""
         filters = [] if alone else self._desk.query()
         found: dict[str, D] = {}
@@ -236,12 +308,16 @@ class _ByUniqueId(Generic[D]):
             found[str(unique_id)] = doc
         return found
 
-    def takes_several(self) -> bool:
+    def _sees_several(self) -> bool:
         """Ask for two tasks that are known to exist by their ids, and see whether both come."""
         reply = self._desk.send(Call.get("tasks", query=[("limit", "100")]))
         page = self._desk.decoder.decode(reply.body, where="GET /tasks?limit=100")
-        known = [unique_id for _, unique_id in map(self._desk.decoder.ids, page.docs) if unique_id is not None][:2]
-        return len(known) == 2 and len(self.ask(known, alone=True)) == 2
+        known = [unique_id for _, unique_id in map(self._desk.decoder.ids, page.docs) if unique_id is not None]
+        if len(known) > 1:
+            return len(self._ask(known[:2], alone=True)) == 2
+        if not page.has_more and page.total == len(page.docs):
+            self._all_ids = frozenset(known)
+        return False
 
     def _read(self, query: list[tuple[str, str]]) -> Iterator[D]:
         for page, wire_bytes in read_pages(self._desk.send, self._desk.decoder, query, where="GET /tasks?unique_id=…"):

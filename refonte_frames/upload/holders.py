@@ -10,7 +10,7 @@ from refonte_frames.upload.task_types import COMMON_FIELDS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["differs_in"]
+__all__ = ["differs_in", "say_ended", "say_taken"]
 
 
 def differs_in(holder: Mapping[str, Any], body: Mapping[str, Any], *, task_type: str, unique_id: str) -> str:
@@ -46,6 +46,22 @@ def differs_in(holder: Mapping[str, Any], body: Mapping[str, Any], *, task_type:
         if name not in COMMON_FIELDS and not _is_within(canonical(value), canonical(served.get(name))):
             return name
     return ""
+
+
+def say_taken(unique_id: str | None, holder_id: str, difference: str) -> str:
+    """Say that the id belongs to a task that is not ours, and what to do."""
+    return (
+        f"the id {unique_id!r} belongs to another task ({holder_id}), which differs in {difference}; "
+        "give the row another id, or clear that task's"
+    )
+
+
+def say_ended(holder_id: str, status: str) -> str:
+    """Say that our task was canceled or failed and still holds the id, and what to do."""
+    return (
+        f"its task {holder_id} ended as {status!r} and still holds the id; "
+        f"resubmit=({status!r},) clears it and sends the row once more"
+    )
 
 
 def _is_within(ours: Any, served: Any) -> bool:

@@ -30,7 +30,7 @@ from refonte_frames.transport import retries
 from refonte_frames.transport.calls import Call, Reply, path_of
 from refonte_frames.transport.pacing import Stopped
 from refonte_frames.transport.replies import decode_json
-from refonte_frames.upload.holders import differs_in
+from refonte_frames.upload.holders import differs_in, say_ended, say_taken
 from refonte_frames.upload.plan import is_key_trusted
 
 if TYPE_CHECKING:
@@ -283,10 +283,7 @@ class Settler:
         body = decode_json(job.body, where="our own body", type=dict[str, Any])
         difference = differs_in(holder, body, task_type=task.type, unique_id=task.unique_id or "")
         if difference and not (job.is_changed and _is_later(holder, job.first_sent_at)):
-            message = (
-                f"the id {task.unique_id!r} belongs to another task ({holder_id}), which differs in {difference}; "
-                "give the row another id, or clear that task's"
-            )
+            message = say_taken(task.unique_id, holder_id, difference)
             return Settled("failed", None, None, "unique_id_taken", message, tries, job.maybe_sent)
         if status in ("canceled", "error"):
             return self._ended(job, holder_id, status, tries)
@@ -298,10 +295,7 @@ class Settler:
         if status in self._resubmit:
             self._client.send(Call("DELETE", path_of("task", holder_id, "unique_id")), stop=self._stop)
             return Settled("next", tries=tries)
-        message = (
-            f"its task {holder_id} ended as {status!r} and still holds the id; "
-            f"resubmit=({status!r},) clears it and sends the row once more"
-        )
+        message = say_ended(holder_id, status)
         return Settled("failed", None, None, f"holder_{status}", message, tries, job.maybe_sent)
 
     def _recheck(self, job: Job) -> Settled:

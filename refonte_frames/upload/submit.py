@@ -12,6 +12,7 @@ from refonte_frames import progress as bars
 from refonte_frames.client import Client, resolve_client
 from refonte_frames.errors import (
     Forbidden,
+    InputError,
     JournalError,
     NoReplyError,
     RowErrors,
@@ -19,6 +20,7 @@ from refonte_frames.errors import (
     Unauthorized,
 )
 from refonte_frames.frames import as_pandas
+from refonte_frames.upload.foresight import foresee, with_foreseen
 from refonte_frames.upload.mapping import Duplicates, MappingRequest, RowMapping, resolve_mapping
 from refonte_frames.upload.opening import (
     OnError,
@@ -235,6 +237,7 @@ def plan(  # noqa: PLR0913 - the same arguments as submit
     on_error: OnError = "collect",
     resubmit: Sequence[str] = (),
     clear_unique_id_on_error: bool = False,
+    lookup: bool = False,
     progress: bool = True,
     client: Client | None = None,
 ) -> pd.DataFrame:
@@ -247,6 +250,8 @@ def plan(  # noqa: PLR0913 - the same arguments as submit
     type, project, batch, columns, metadata, params, unique_id, duplicates, group_by, journal, chunk_rows, limit
     on_error, resubmit, clear_unique_id_on_error, progress, client
         As for `submit`.
+    lookup : bool
+        Also ask the platform for the ids of the tasks that would be sent.
 
     Returns
     -------
@@ -254,7 +259,9 @@ def plan(  # noqa: PLR0913 - the same arguments as submit
         The rows of `frame`, in their order, with their index and columns, followed by ``unique_id``, ``action``
         (``create``; ``settle``: an earlier sending is cleared up first; ``have``: the journal has its task;
         ``wait``: beyond `limit`; ``unknown``; ``invalid``), ``task_id``, ``changed``, ``error_code``,
-        ``error_message`` and ``bytes`` (of the body; rows of a group share one).
+        ``error_message`` and ``bytes`` (of the body; rows of a group share one). With `lookup` some of the rows to
+        be sent become ``existing`` (the platform has this very task), ``different`` (another task has the id) or
+        ``ended`` (it has this very task, canceled or in error, which still holds the id).
 
     Raises
     ------
@@ -263,7 +270,8 @@ def plan(  # noqa: PLR0913 - the same arguments as submit
 
     Notes
     -----
-    One GET each for the project and the batch. The journal is read if it is there, and not made.
+    One GET each for the project and the batch. The journal is read if it is there, and not made. With `lookup` one
+    GET for 40 ids, after it was seen once that two ids bring two tasks; else one for each id.
 
     Examples
     --------
@@ -293,6 +301,8 @@ Write columns={'attachment': 'text'}.
     )
     options = Options(journal, chunk_rows, limit, on_error, resubmit, progress)
     options.check(request)
+    if lookup and unique_id is None:
+        raise InputError("lookup=True asks the platform for ids, and with unique_id=None the rows have none.")
     rows = as_pandas(frame)
     job = _prepare(rows, request, chunk_rows=chunk_rows, progress=progress, client=resolve_client(client))
     if on_error == "raise":
@@ -305,6 +315,10 @@ Write columns={'attachment': 'text'}.
         decisions = decide(job.tasks, {}, now=time.time())
     chosen, _ = choose(job.tasks, decisions, limit)
     planned = plan_frame(job.frame, job.tasks, decisions, chosen)
+    if lookup:
+        to_ask = {at for at in chosen if decisions[at].action != "recheck"}
+        seen = foresee(job.client, _work(job, decisions, to_ask, chunk_rows), resubmit)
+        planned = with_foreseen(planned, job.tasks, seen)
     actions = Counter(planned["action"].tolist())
     to_send = [task for task, decision in zip(job.tasks, decisions, strict=True) if decision.action in SENDING_ACTIONS]
     workers = job.client.max_workers
