@@ -14,9 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec import UNSET, Raw, Struct
 
-from refonte_frames.export.decode import AuditDoc, TaskDoc, object_of, object_text, text_of
+from refonte_frames.export.annotations import annotation_columns
+from refonte_frames.export.arrays import few_texts
+from refonte_frames.export.decode import NO_RAW, AuditDoc, TaskDoc, object_of, object_text, text_of
 from refonte_frames.export.flatten import Answer, flatten
-from refonte_frames.schemas import ANNOTATIONS, AUDITS, DICT, SCHEMAS, TASKS, TEXTS, TS, VERTICES
+from refonte_frames.schemas import ANNOTATIONS, AUDITS, DICT, SCHEMAS, TASKS, TEXTS, TS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -39,10 +41,6 @@ _TASK_VALUES: Final = (
     *("task_id", "unique_id", "project", "batch", "type", "status", "customer_review_status"),
     *("instruction", "callback_url", "priority", "tags"),
 )
-_ANNOTATION_VALUES: Final = (
-    *("annotation_id", "field", "geometry", "label", "value", "left", "top", "width", "height", "rotation"),
-    *("x", "y", "start", "end", "page", "frame", "url"),
-)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 #: Beyond them a time is one in the offset it was written with, but not in UTC.
 _FIRST: Final = (datetime.min.replace(tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
@@ -52,6 +50,9 @@ _TIME: Final = re.compile(
 )
 
 _Extras = dict[int, dict[str, str]]
+
+
+_NULL: Final = Raw(b"null")
 
 
 class _Head(Struct, gc=False):
@@ -93,7 +94,7 @@ def build(
     if "audits" in tables:
         batches["audits"] = _audits(docs, tasks, exported_at, drift)
     if "annotations" in tables:
-        batches["annotations"] = _annotations(answers, tasks, exported_at)
+        batches["annotations"] = _annotations(answers, tasks, exported_at, drift)
     _note_answers(docs, answers, drift)
     _note_extras("tasks", keep, _TASK_KEYS, drift)
     return batches
@@ -156,15 +157,15 @@ class _Reader:
                     self.note(index, name, "null")
         return [None if value is UNSET else value for value in values]
 
-    def texts(self, name: str) -> list[str | None]:
+    def texts(self, name: str) -> pa.Array:
         """Return a free-form field of all objects as the service's own text."""
-        texts = [text_of(raw) or None for raw in map(attrgetter(name), self.objects)]
-        if "null" in texts:
-            for index, text in enumerate(texts):
-                if text == "null":
-                    self.note(index, name, "null")
-                    texts[index] = None
-        return texts
+        raws = list(map(attrgetter(name), self.objects))
+        lengths = np.fromiter((len(memoryview(raw)) for raw in raws), np.int64, len(raws))
+        for index in np.flatnonzero(lengths == len(b"null")).tolist():
+            if raws[index] == _NULL:
+                self.note(index, name, "null")
+                raws[index], lengths[index] = NO_RAW, 0
+        return few_texts(raws, lengths)
 
     def times(self, name: str) -> pa.Array:
         """Return a field of all objects as times; what is no time is kept as it was."""
@@ -215,9 +216,7 @@ def _tasks(
         for index in (index for index, entries in enumerate(audits) if entries == []):
             reader.note(index, "audits", "[]")
     columns |= _audit_summary(audits)
-    columns |= {
-        f"{name}_json": pa.array(reader.texts(name), pa.string()) for name in ("params", "response", "metadata")
-    }
+    columns |= {f"{name}_json": reader.texts(name) for name in ("params", "response", "metadata")}
     columns["extra_json"] = reader.extra_json()
     columns["exported_at"] = _constant(exported_at, len(docs))
     return _batch(columns, TASKS), reader.extras
@@ -366,36 +365,15 @@ def _of_parent(tasks: pa.RecordBatch, counts: Any, index_name: str) -> dict[str,
     return columns
 
 
-def _annotations(answers: Sequence[Answer | None], tasks: pa.RecordBatch, exported_at: datetime) -> pa.RecordBatch:
+def _annotations(
+    answers: Sequence[Answer | None], tasks: pa.RecordBatch, exported_at: datetime, drift: Drift
+) -> pa.RecordBatch:
     rows = [row for answer in answers if answer for row in answer.rows]
     counts = np.fromiter((len(answer.rows) if answer else 0 for answer in answers), np.int64, len(answers))
     columns = _of_parent(tasks, counts, "annotation_index")
-    columns |= {
-        name: pa.array(list(map(attrgetter(name), rows)), ANNOTATIONS.field(name).type) for name in _ANNOTATION_VALUES
-    }
-    columns["vertices"] = _vertices(list(map(attrgetter("vertices"), rows)))
-    attributes = [text_of(raw) or None for raw in map(attrgetter("attributes"), rows)]
-    columns["attributes_json"] = pa.array(attributes, pa.string())
-    columns["extra_json"] = pa.array(list(map(attrgetter("extra"), rows)), pa.string())
+    columns |= annotation_columns(rows, drift)
     columns["exported_at"] = _constant(exported_at, len(rows))
     return _batch(columns, ANNOTATIONS)
-
-
-def _vertices(corners: list[Any]) -> pa.Array:
-    """Build the lists from flat coordinates: per-row structs cost three times as much."""
-    present = [corner for corner in corners if corner is not None]
-    if not present:
-        return pa.nulls(len(corners), VERTICES)
-    flat = [vertex for corner in present for vertex in corner]
-    points = pa.StructArray.from_arrays(
-        [pa.array(list(map(attrgetter(axis), flat)), pa.float64()) for axis in ("x", "y")],
-        fields=list(VERTICES.value_type),
-    )
-    lengths = np.fromiter((0 if corner is None else len(corner) for corner in corners), np.int32, len(corners))
-    offsets = np.zeros(len(corners) + 1, np.int32)
-    np.cumsum(lengths, out=offsets[1:])
-    is_null = np.fromiter((corner is None for corner in corners), bool, len(corners))
-    return pa.ListArray.from_arrays(pa.array(offsets), points, type=VERTICES, mask=pa.array(is_null))
 
 
 def _note_answers(docs: Iterable[TaskDoc], answers: Iterable[Answer | None], drift: Drift) -> None:

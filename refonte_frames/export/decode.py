@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "MAX_EXACT",
     "NO_RAW",
     "AuditDoc",
     "Number",
@@ -42,8 +43,8 @@ T = TypeVar("T")
 NO_RAW: Final = Raw(b"")
 
 #: Integers beyond this are not exact as float64 and are looked at one by one.
-_EXACT: Final = 2**53 - 1
-Number = Annotated[float, Meta(ge=-_EXACT, le=_EXACT)]
+MAX_EXACT: Final = 2**53 - 1
+Number = Annotated[float, Meta(ge=-MAX_EXACT, le=MAX_EXACT)]
 _Int16 = Annotated[int, Meta(ge=-(2**15), le=2**15 - 1)]
 
 _Text = str | None | UnsetType

@@ -7,78 +7,20 @@ decoded straight into rows; everything else is read key by key.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Raw
 
-from refonte_frames.export.decode import NO_RAW, Number, number_of, object_of, object_text, text_of
+from refonte_frames.export.decode import NO_RAW, number_of, object_of, object_text, text_of
+from refonte_frames.export.elements import Answered, Element, Row, decode_listed, vertices_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
-__all__ = ["Answer", "Element", "Vertex", "flatten"]
+    from refonte_frames.export.elements import Listed
 
-_Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-_Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
-# An explicit null does not match these types: such an element is read key by key, where null and absent differ.
-_Text = Annotated[str, Meta()]
-
-
-class Vertex(Struct, forbid_unknown_fields=True, gc=False):
-    """A corner, in pixels."""
-
-    x: Number
-    y: Number
-
-
-class Element(
-    Struct,
-    forbid_unknown_fields=True,
-    gc=False,
-    kw_only=True,
-    rename={"annotation_id": "uuid", "geometry": "type", "value": "text"},
-):
-    """An answer element as it stands in a list; attributes are named after the columns they fill."""
-
-    field: ClassVar[str | None] = None
-    extra: ClassVar[str | None] = None
-
-    annotation_id: _Text = None  # type: ignore[assignment]
-    id: _Text = None  # type: ignore[assignment]
-    geometry: _Text = None  # type: ignore[assignment]
-    label: _Text = None  # type: ignore[assignment]
-    value: _Text = None  # type: ignore[assignment]
-    left: Number = None  # type: ignore[assignment]
-    top: Number = None  # type: ignore[assignment]
-    width: Number = None  # type: ignore[assignment]
-    height: Number = None  # type: ignore[assignment]
-    rotation: Number = None  # type: ignore[assignment]
-    x: Number = None  # type: ignore[assignment]
-    y: Number = None  # type: ignore[assignment]
-    vertices: list[Vertex] = None  # type: ignore[assignment]
-    start: _Int64 = None  # type: ignore[assignment]
-    end: _Int64 = None  # type: ignore[assignment]
-    page: _Int32 = None  # type: ignore[assignment]
-    frame: _Int32 = None  # type: ignore[assignment]
-    url: _Text = None  # type: ignore[assignment]
-    attributes: Raw = NO_RAW
-
-
-class _Row(Element, kw_only=True):
-    """An answer element that was read key by key; never decoded into."""
-
-    field: str | None = None  # type: ignore[misc]
-    extra: str | None = None  # type: ignore[misc]
-
-
-class _Listed(Struct, forbid_unknown_fields=True, gc=False):
-    """The most frequent form of a response: a list of plain elements, nothing unusual beside it."""
-
-    annotations: list[Element]
-    links: list[Raw] = []
-    relationships: list[Raw] = []
-    global_attributes: Raw = NO_RAW
+__all__ = ["Answer", "flatten"]
 
 
 @dataclass(slots=True)
@@ -98,15 +40,12 @@ class Answer:
         Columns whose value did not fit, and keys of elements nobody documented, once per occurrence.
     """
 
-    rows: list[Element] = field(default_factory=list)
+    rows: list[Answered] = field(default_factory=list)
     error: str | None = None
     is_known: bool = True
     misfits: list[str] = field(default_factory=list)
     unknown_keys: list[str] = field(default_factory=list)
 
-
-#: Types whose ``annotations`` are keyed by the fields that the request defined, whatever these are called.
-_KEYED_TYPES: Final = frozenset({"textcollection", "categorization"})
 
 #: The legacy types leave an element's geometry to the type of the task (contract 5.2, last row).
 _LEGACY_GEOMETRIES: Final = {
@@ -131,9 +70,7 @@ _LAST: Final = {"annotations": 0, "relationships": 2, "links": 2, "events": 3, "
 
 _NO_ATTRIBUTES: Final = Raw(b"{}")
 
-_decode_listed = msgspec.json.Decoder(_Listed).decode
 _decode_rows = msgspec.json.Decoder(list[Raw]).decode
-_decode_vertices = msgspec.json.Decoder(list[Vertex]).decode
 
 
 def flatten(response: Raw, task_type: str | None) -> Answer:
@@ -146,18 +83,13 @@ def flatten(response: Raw, task_type: str | None) -> Answer:
     task_type : str or None
         Type of the task: some forms can only be told apart by it.
     """
-    if task_type not in _KEYED_TYPES:
-        try:
-            listed = _decode_listed(response)
-        except (msgspec.ValidationError, RecursionError):
-            pass
-        else:
-            if _name_elements(listed.annotations, task_type):
-                return _answer_of(listed)
+    listed = decode_listed(response, task_type)
+    if listed is not None and _name_elements(listed.annotations, task_type):
+        return _answer_of(listed)
     return _Reader(task_type).read(response)
 
 
-def _answer_of(listed: _Listed) -> Answer:
+def _answer_of(listed: Listed[Answered]) -> Answer:
     rows = listed.annotations
     answer = Answer(rows)
     for raw in (*listed.relationships, *listed.links):
@@ -170,8 +102,11 @@ def _answer_of(listed: _Listed) -> Answer:
     return answer
 
 
-def _name_elements(elements: Iterable[Element], task_type: str | None) -> bool:
+def _name_elements(elements: list[Any], task_type: str | None) -> bool:
     """Fill in ids and geometries that are implied; False when an element needs to be read key by key."""
+    if elements and not isinstance(elements[0], Element):
+        # Decoded by their forms, which say both.
+        return True
     for element in elements:
         if element.id is not None:
             if element.annotation_id is not None:
@@ -192,7 +127,7 @@ def _implied_geometry(element: Element, task_type: str | None) -> str | None:
         return _LEGACY_GEOMETRIES[task_type]
     if element.left is not None:
         return "box"
-    if element.vertices is not None:
+    if element.vertices != NO_RAW:
         return "polygon"
     return "point" if element.x is not None else None
 
@@ -220,7 +155,7 @@ class _Reader:
                 self.answer.rows.extend(rows)
         return self.answer
 
-    def _part(self, key: str, raw: Raw) -> list[Element] | None:
+    def _part(self, key: str, raw: Raw) -> list[Answered] | None:
         """Read one key of the response; None when its form is unknown."""
         kind = _kind(raw)
         if kind == "n" or key in _SILENT_KEYS:
@@ -230,7 +165,7 @@ class _Reader:
             return reader(self, key, raw)
         return self._linked(key, raw)
 
-    def _annotations(self, key: str, raw: Raw) -> list[Element] | None:
+    def _annotations(self, key: str, raw: Raw) -> list[Answered] | None:
         if _kind(raw) == "[":
             return self._elements(_decode_rows(raw))
         keys = object_of(raw)
@@ -246,20 +181,20 @@ class _Reader:
             return self._linked(key, raw)
         return self._keyed(keys)
 
-    def _keyed(self, keys: dict[str, Raw]) -> list[Element] | None:
+    def _keyed(self, keys: dict[str, Raw]) -> list[Answered] | None:
         """Read an object of elements by uuid, or else of answers by field."""
         inner = [object_of(value) for value in keys.values()]
         if not inner or any(value is None or not _looks_like_element(value) for value in inner):
             return self._answers(keys)
-        rows: list[Element] = []
+        rows: list[Answered] = []
         for uuid, value in zip(keys, inner, strict=True):
             rows.extend(self._element(value or {}, annotation_id=uuid) or ())
         return rows
 
     def _elements(
         self, raws: list[Raw], *, geometry: str | None = None, frame: int | None = None
-    ) -> list[Element] | None:
-        rows: list[Element] = []
+    ) -> list[Answered] | None:
+        rows: list[Answered] = []
         is_known = True
         for index, raw in enumerate(raws):
             keys = object_of(raw)
@@ -278,14 +213,14 @@ class _Reader:
         frame: int | None = None,
         annotation_id: str | None = None,
         index: int = 0,
-    ) -> list[Element] | None:
+    ) -> list[Answered] | None:
         """Read an element; frames of a video that stand in the response itself give a row each."""
         for nested, nested_geometry in (("annotations", None), ("cuboids", "cuboid")):
             if nested in keys and "label" not in keys and _kind(keys[nested]) == "[":
                 return self._elements(_decode_rows(keys[nested]), geometry=nested_geometry, frame=index)
         if "frames" in keys and _kind(keys["frames"]) == "[":
             return self._frames(keys, annotation_id)
-        row = _Row(frame=frame, annotation_id=annotation_id)  # type: ignore[arg-type]
+        row = Row(frame=frame, annotation_id=annotation_id)  # type: ignore[arg-type]
         extra = self._fill(row, keys)
         if row.geometry is None:
             row.geometry = geometry or _implied_geometry(row, self.task_type)
@@ -295,11 +230,11 @@ class _Reader:
         row.extra = object_text(extra)
         return [row]
 
-    def _frames(self, keys: dict[str, Raw], annotation_id: str | None) -> list[Element]:
+    def _frames(self, keys: dict[str, Raw], annotation_id: str | None) -> list[Answered]:
         """Read one object of a video playback: its frames repeat what holds for all of them."""
         shared = {key: raw for key, raw in keys.items() if key not in ("frames", "geometry")}
         geometry = _string(keys["geometry"]) if "geometry" in keys else None
-        rows: list[Element] = []
+        rows: list[Answered] = []
         for raw in _decode_rows(keys["frames"]):
             frame = dict(object_of(raw) or {})
             if "key" in frame:
@@ -307,7 +242,7 @@ class _Reader:
             rows.extend(self._element({**shared, **frame}, geometry=geometry, annotation_id=annotation_id) or ())
         return rows
 
-    def _fill(self, row: _Row, keys: dict[str, Raw]) -> dict[str, str]:
+    def _fill(self, row: Row, keys: dict[str, Raw]) -> dict[str, str]:
         """Set the columns that the keys have, and return the text of all others."""
         extra: dict[str, str] = {}
         for key, raw in keys.items():
@@ -328,7 +263,7 @@ class _Reader:
                 setattr(row, column, value)
         return extra
 
-    def _place(self, row: _Row, raw: Raw, extra: dict[str, str]) -> bool:
+    def _place(self, row: Row, raw: Raw, extra: dict[str, str]) -> bool:
         """Read where a feature stands in a document (contract 5.4, documenttranscription)."""
         keys = object_of(raw)
         if keys is None:
@@ -339,13 +274,13 @@ class _Reader:
             extra["location"] = object_text(rest) or "{}"
         return True
 
-    def _segments(self, keys: dict[str, Raw]) -> list[Element] | None:
+    def _segments(self, keys: dict[str, Raw]) -> list[Answered] | None:
         """Read the masks of a segmentation: one row per label and instance."""
         labeled = object_of(keys["labeled"]) if "labeled" in keys else {}
         mapping = (object_of(self.top["labelMapping"]) or {}) if "labelMapping" in self.top else {}
         if labeled is None:
             return None
-        rows: list[Element] = []
+        rows: list[Answered] = []
         for label, raw in labeled.items():
             urls = _decode_rows(raw) if _kind(raw) == "[" else [raw]
             looks = _as_list(mapping.get(label, NO_RAW))
@@ -353,36 +288,36 @@ class _Reader:
                 look = looks[index] if index < len(looks) else NO_RAW
                 text = _string(url)
                 extra = None if text is not None else object_text({"url": text_of(url)})
-                rows.append(_Row(geometry="segment", label=label, url=text, attributes=look, extra=extra))  # type: ignore[arg-type]
+                rows.append(Row(geometry="segment", label=label, url=text, attributes=look, extra=extra))  # type: ignore[arg-type]
         return rows
 
-    def _category(self, key: str, raw: Raw) -> list[Element]:
+    def _category(self, key: str, raw: Raw) -> list[Answered]:
         del key
         ids = _as_list(self.top.get("category_id", NO_RAW))
         return [
-            _Row(geometry="category", label=_plain(value), value=_plain(ids[index]) if index < len(ids) else None)  # type: ignore[arg-type]
+            Row(geometry="category", label=_plain(value), value=_plain(ids[index]) if index < len(ids) else None)  # type: ignore[arg-type]
             for index, value in enumerate(_as_list(raw))
         ]
 
-    def _taxonomies(self, key: str, raw: Raw) -> list[Element] | None:
+    def _taxonomies(self, key: str, raw: Raw) -> list[Answered] | None:
         del key
         keys = object_of(raw)
         return None if keys is None else self._answers(keys, geometry="category")
 
-    def _choice(self, key: str, raw: Raw) -> list[Element]:
+    def _choice(self, key: str, raw: Raw) -> list[Answered]:
         del key
-        return [_Row(geometry="choice", label=_plain(value)) for value in _as_list(raw)]
+        return [Row(geometry="choice", label=_plain(value)) for value in _as_list(raw)]
 
-    def _fields(self, key: str, raw: Raw) -> list[Element] | None:
+    def _fields(self, key: str, raw: Raw) -> list[Answered] | None:
         del key
         keys = object_of(raw)
         return None if keys is None else self._answers(keys)
 
-    def _rows(self, key: str, raw: Raw) -> list[Element] | None:
+    def _rows(self, key: str, raw: Raw) -> list[Answered] | None:
         del key
         if _kind(raw) != "[":
             return None
-        rows: list[Element] = []
+        rows: list[Answered] = []
         for index, item in enumerate(_decode_rows(raw)):
             keys = object_of(item)
             if keys is None:
@@ -393,10 +328,10 @@ class _Reader:
                 rows.append(row)
         return rows
 
-    def _transcript(self, key: str, raw: Raw) -> list[Element]:
+    def _transcript(self, key: str, raw: Raw) -> list[Answered]:
         return self._answers({key: raw})
 
-    def _links(self, key: str, raw: Raw) -> list[Element] | None:
+    def _links(self, key: str, raw: Raw) -> list[Answered] | None:
         del key
         if _kind(raw) != "[":
             return None
@@ -405,28 +340,28 @@ class _Reader:
             self.answer.is_known = False
         return [row for row in rows if row is not None]
 
-    def _events(self, key: str, raw: Raw) -> list[Element] | None:
+    def _events(self, key: str, raw: Raw) -> list[Answered] | None:
         if _kind(raw) == "[":
             return self._elements(_decode_rows(raw), geometry="event")
         return self._linked(key, raw)
 
-    def _global(self, key: str, raw: Raw) -> list[Element]:
+    def _global(self, key: str, raw: Raw) -> list[Answered]:
         del key
         return _global_attributes(raw)
 
-    def _linked(self, key: str, raw: Raw) -> list[Element] | None:
+    def _linked(self, key: str, raw: Raw) -> list[Answered] | None:
         """Read a result that lies elsewhere: only its address is in the response."""
         keys = object_of(raw)
         if keys is None or not _is_link(keys):
             return None
         extra = {name: text_of(value) for name, value in keys.items() if name != "url"}
         geometry = "event" if key == "events" else "url"
-        return [_Row(geometry=geometry, field=key, url=_string(keys["url"]), extra=object_text(extra))]  # type: ignore[arg-type]
+        return [Row(geometry=geometry, field=key, url=_string(keys["url"]), extra=object_text(extra))]  # type: ignore[arg-type]
 
-    def _answers(self, keys: dict[str, Raw], *, geometry: str = "text") -> list[Element]:
+    def _answers(self, keys: dict[str, Raw], *, geometry: str = "text") -> list[Answered]:
         return [row for key, raw in keys.items() for row in self._answer(key, raw, geometry, None)]
 
-    def _answer(self, key: str, raw: Raw, geometry: str, extra: str | None) -> list[Element]:
+    def _answer(self, key: str, raw: Raw, geometry: str, extra: str | None) -> list[Answered]:
         """Read what was answered to one field: lists give a row for each value, objects stay text."""
         kind = _kind(raw)
         if kind == "[":
@@ -438,14 +373,14 @@ class _Reader:
                 if "field_id" in keys and _string(keys["field_id"]) != key:
                     rest["field_id"] = text_of(keys["field_id"])
                 return self._answer(key, keys["response"], geometry, object_text(rest))
-            return [_Row(geometry=geometry, field=key, attributes=raw, extra=extra)]
+            return [Row(geometry=geometry, field=key, attributes=raw, extra=extra)]
         text = None if kind == "n" else _plain(raw)
         if geometry == "category":
-            return [_Row(geometry=geometry, field=key, label=text, extra=extra)]  # type: ignore[arg-type]
-        return [_Row(geometry=geometry, field=key, value=text, extra=extra)]  # type: ignore[arg-type]
+            return [Row(geometry=geometry, field=key, label=text, extra=extra)]  # type: ignore[arg-type]
+        return [Row(geometry=geometry, field=key, value=text, extra=extra)]  # type: ignore[arg-type]
 
 
-_PARTS: Final[dict[str, Callable[[_Reader, str, Raw], list[Element] | None]]] = {
+_PARTS: Final[dict[str, Callable[[_Reader, str, Raw], list[Answered] | None]]] = {
     "annotations": _Reader._annotations,  # noqa: SLF001 - a table of the class's own methods
     "category": _Reader._category,  # noqa: SLF001
     "taxonomies": _Reader._taxonomies,  # noqa: SLF001
@@ -493,7 +428,7 @@ def _looks_like_element(keys: dict[str, Raw]) -> bool:
     return "label" in keys and ("geometry" in keys or "type" in keys or "frames" in keys or "left" in keys)
 
 
-def _link(raw: Raw) -> _Row | None:
+def _link(raw: Raw) -> Row | None:
     """Read a relationship or link: its ends, however they are called, stand in the attributes."""
     keys = object_of(raw)
     if keys is None:
@@ -507,14 +442,14 @@ def _link(raw: Raw) -> _Row | None:
     used = {key for key, _ in taken.values()}
     rest = object_text({key: text_of(value) for key, value in keys.items() if key not in used})
     values: dict[str, Any] = {column: text for column, (_, text) in taken.items()}
-    return _Row(geometry="link", attributes=Raw(rest.encode()) if rest else NO_RAW, **values)
+    return Row(geometry="link", attributes=Raw(rest.encode()) if rest else NO_RAW, **values)
 
 
-def _global_attributes(raw: Raw) -> list[Element]:
+def _global_attributes(raw: Raw) -> list[Answered]:
     """Attributes of the whole image: one row, unless none were given."""
     if raw in (NO_RAW, _NO_ATTRIBUTES) or _kind(raw) == "n" or object_of(raw) == {}:
         return []
-    return [_Row(geometry="category", field="global_attributes", attributes=raw)]
+    return [Row(geometry="category", field="global_attributes", attributes=raw)]
 
 
 def _integer(bits: int) -> Callable[[Raw], int | None]:
@@ -530,11 +465,8 @@ def _integer(bits: int) -> Callable[[Raw], int | None]:
     return read
 
 
-def _vertices(raw: Raw) -> list[Vertex] | None:
-    try:
-        return _decode_vertices(raw)
-    except (msgspec.ValidationError, RecursionError):
-        return None
+def _vertices(raw: Raw) -> Raw | None:
+    return None if vertices_of(raw) is None else raw
 
 
 #: Key of an element -> column.

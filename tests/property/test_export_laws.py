@@ -218,8 +218,9 @@ def test_no_key_of_an_element_is_lost(drawn: list[dict[str, Any]]) -> None:
             continue
         row = next(rows)
         found = {key: getattr(row, names.get(key, key)) for key in columns if key in element}
-        found |= {"vertices": msgspec.to_builtins(row.vertices)} if row.vertices is not None else {}
-        found |= {"attributes": msgspec.json.decode(row.attributes)} if row.attributes != Raw(b"") else {}
+        for name in ("vertices", "attributes"):
+            raw = getattr(row, name, Raw(b""))
+            found |= {name: msgspec.json.decode(raw)} if raw != Raw(b"") else {}
         found |= msgspec.json.decode(row.extra) if row.extra else {}
         ids = [key for key in ("uuid", "id") if key in element and key not in found]
         found |= dict.fromkeys(ids[:1], row.annotation_id)
