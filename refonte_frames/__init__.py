@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from refonte_frames.export.results import results
     from refonte_frames.export.scan import scan_annotations, scan_audits, scan_tasks
     from refonte_frames.export.wait import wait
-    from refonte_frames.resources import batches, projects
+    from refonte_frames.resources import batches, files, projects
     from refonte_frames.resources.tasks import (
         add_tags,
         audit,
@@ -77,6 +77,7 @@ _NAMESPACES = {
     "batches": "resources.batches",
     "callbacks": "callbacks",
     "errors": "errors",
+    "files": "resources.files",
     "projects": "resources.projects",
     "schemas": "schemas",
 }
@@ -117,6 +118,7 @@ __all__ = [
     "clear_unique_ids",
     "errors",
     "export_tasks",
+    "files",
     "from_tasks",
     "get_task",
     "open_export",

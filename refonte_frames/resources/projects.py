@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import builtins
-import datetime as dt
 import difflib
 import json
 import warnings
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
-import pandas as pd
 import pyarrow as pa
 
 from refonte_frames import api
 from refonte_frames.client import Client, resolve_client
 from refonte_frames.errors import Conflict, InputError, NotFound
 from refonte_frames.resources.asking import as_sent, ask, checked_name, post, with_remedy
+from refonte_frames.resources.objects import extra_of, frame_of_rows, taken, taken_stamp
 from refonte_frames.transport.calls import Call
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import pandas as pd
 
 __all__ = ["create", "get", "list", "set_params"]
 
@@ -209,8 +210,7 @@ def list(*, archived: bool | None = None, client: Client | None = None) -> pd.Da
         raise InputError(f"archived is True, False or None, not {archived!r}.")
     query = () if archived is None else (("archived", str(archived).lower()),)
     found = ask(resolve_client(client), Call.get("projects", query=query), builtins.list[dict[str, Any]])
-    table = pa.Table.from_pylist([_row(project) for project in found], schema=_SCHEMA)
-    return cast("pd.DataFrame", table.to_pandas(types_mapper=pd.ArrowDtype))
+    return frame_of_rows(map(_row, found), _SCHEMA)
 
 
 def set_params(
@@ -327,34 +327,17 @@ def _row(project: dict[str, Any]) -> dict[str, Any]:
     """Make a project's row; what does not fit its column goes to ``extra_json`` with what has none."""
     extra = dict(project)
     row = {
-        "project": _taken(extra, "name", str),
-        "type": _taken(extra, "type", str),
-        "created_at": _stamp(extra),
-        "archived": _taken(extra, "archived", bool),
-        "pipeline": _taken(extra, "pipeline", str),
-        "consensus_attempts": _taken(extra, "consensus_attempts", int),
+        "project": taken(extra, "name", str),
+        "type": taken(extra, "type", str),
+        "created_at": taken_stamp(extra, "created_at"),
+        "archived": taken(extra, "archived", bool),
+        "pipeline": taken(extra, "pipeline", str),
+        "consensus_attempts": taken(extra, "consensus_attempts", int),
     }
     params = dict((extra.pop("param_history", None) or [{}])[-1])
     params.pop("created_at", None)
-    row["version"] = _taken(params, "version", int)
-    row["instruction"] = _taken(params, "instruction", str)
+    row["version"] = taken(params, "version", int)
+    row["instruction"] = taken(params, "instruction", str)
     row["params_json"] = json.dumps(params, ensure_ascii=False)
-    row["extra_json"] = json.dumps(extra, ensure_ascii=False) if extra else None
+    row["extra_json"] = extra_of(extra)
     return row
-
-
-def _taken(source: dict[str, Any], key: str, kind: builtins.type) -> Any:
-    """Take a value of the documented kind out of an object; leave any other where it is."""
-    value = source.get(key)
-    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
-        return source.pop(key)
-    return None
-
-
-def _stamp(source: dict[str, Any]) -> dt.datetime | None:
-    try:
-        stamp = dt.datetime.fromisoformat(str(source.get("created_at")))
-    except ValueError:
-        return None
-    del source["created_at"]
-    return stamp if stamp.tzinfo else stamp.replace(tzinfo=dt.UTC)

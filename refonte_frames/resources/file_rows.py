@@ -1,0 +1,215 @@
+"""Rows that name files, and what became of the files put beside them. Sends nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+import pyarrow as pa
+
+from refonte_frames import progress as bars
+from refonte_frames.cells import ABSENT, CellError, Column, json_column
+from refonte_frames.errors import InputError, SubmitInterrupted
+from refonte_frames.frames import as_pandas
+from refonte_frames.resources.changes import column_of
+from refonte_frames.resources.sources import LocalFile, Refused, RemoteFile, Wanted, mime_type_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+
+    from refonte_frames.resources.uploads import Uploads
+
+__all__ = ["FileColumns", "counts_of", "finish", "frame_of", "local_file", "receipt_of", "remote_file"]
+
+_OUTCOMES: Final = ("created", "existing", "failed", "unsent")
+_RESULT_COLUMNS: Final = (
+    "attachment_url",
+    "outcome",
+    "sha256",
+    "bytes",
+    "mime_type",
+    "reference_id",
+    "error_code",
+    "error_message",
+    "tries",
+)
+#: Ours in a file's metadata.
+_RESERVED: Final = ("reference_id", "sha256", "file_url_sha256")
+_URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class FileColumns:
+    """What the rows say of their files besides where they are."""
+
+    names: Column | None
+    references: Column | None
+    metadata: Mapping[str, Column]
+
+    @classmethod
+    def of(
+        cls,
+        rows: pd.DataFrame,
+        *,
+        reference_id: Hashable | None,
+        display_name: Hashable | None,
+        metadata: Sequence[Hashable] | Mapping[str, Hashable] | None,
+    ) -> FileColumns:
+        """Read the columns.
+
+        Raises
+        ------
+        InputError
+            A column is not there, or a key of the metadata is ours.
+        """
+        if isinstance(metadata, str):
+            raise InputError(f"metadata is a list of columns or a dict, so write metadata=[{metadata!r}].")
+        columns = metadata if isinstance(metadata, Mapping) else {str(name): name for name in metadata or ()}
+        taken = [key for key in columns if key in _RESERVED]
+        if taken:
+            raise InputError(f"{taken[0]!r} is a key of our own in a file's metadata; take another one for the column.")
+        return cls(
+            None if display_name is None else _column(rows, display_name, "the display names", "display_name='…'"),
+            None if reference_id is None else _column(rows, reference_id, "the references", "reference_id='…'"),
+            {key: _column(rows, name, f"the metadata {key!r}", "metadata=[…]") for key, name in columns.items()},
+        )
+
+    def wanted(self, at: int, source_of: Callable[[Any], LocalFile | RemoteFile], cell: Any) -> Wanted | Refused:
+        """Say what a row wants, or why it cannot be had."""
+        try:
+            metadata = {key: _cell(column, at, key) for key, column in self.metadata.items()}
+            given = {key: value for key, value in metadata.items() if value is not None}
+            return Wanted(source_of(cell), self._text(self.names, at, "name"), given, self._reference(at))
+        except Refused as refused:
+            return refused
+
+    def _reference(self, at: int) -> str | None:
+        reference_id = self._text(self.references, at, "reference_id")
+        if self.references is not None and reference_id is None:
+            raise Refused("null_reference_id", "the row has no reference_id; without that column it is made for you")
+        return reference_id
+
+    @staticmethod
+    def _text(column: Column | None, at: int, what: str) -> str | None:
+        value = None if column is None else _cell(column, at, what)
+        if value is None or (isinstance(value, str) and value):
+            return value
+        raise Refused(f"bad_{what}", f"the {what} of a file is a text that is not empty, not {value!r}")
+
+
+def _column(rows: pd.DataFrame, name: Hashable, meaning: str, option: str) -> Column:
+    return json_column(column_of(rows, name, meaning, option))
+
+
+def _cell(column: Column, at: int, what: str) -> Any:
+    error: CellError | None = column.errors.get(at)
+    if error is not None:
+        raise Refused(error.code, f"{what}: {error}")
+    return None if column.values[at] is ABSENT else column.values[at]
+
+
+def frame_of(files: Any, column: Hashable) -> pd.DataFrame:
+    """Make a frame of whatever names files."""
+    if isinstance(files, str | os.PathLike):
+        return pd.DataFrame({column: pd.Series([files], dtype=object)})
+    if isinstance(files, pd.Series):
+        return files.to_frame(column)
+    if isinstance(files, pd.DataFrame) or hasattr(files, "__arrow_c_stream__") or not isinstance(files, Iterable):
+        return as_pandas(files)
+    return pd.DataFrame({column: pd.Series(list(files), dtype=object)})
+
+
+def _is_null(cell: Any) -> bool:
+    return bool(pd.api.types.is_scalar(cell) and pd.isna(cell)) or cell == ""
+
+
+def local_file(cell: Any) -> LocalFile:
+    """Take a cell as the path of a file that is there; raises `Refused` where it is none."""
+    if _is_null(cell):
+        raise Refused("null_path", "the row names no file")
+    if not isinstance(cell, str | os.PathLike):
+        raise Refused("bad_path", f"a path is text or a pathlib.Path, not {cell!r}")
+    path = os.fspath(cell)
+    if not isinstance(path, str):
+        raise Refused("bad_path", f"a path is text, not {path!r}")
+    if _URL.fullmatch(path):
+        raise Refused("bad_path", f"{path!r} is a URL; rf.files.import_urls has it fetched")
+    local = LocalFile(path)
+    local.check()
+    return local
+
+
+def remote_file(cell: Any) -> RemoteFile:
+    """Take a cell as a URL; raises `Refused` where it is none."""
+    if _is_null(cell):
+        raise Refused("null_url", "the row has no URL")
+    if not isinstance(cell, str) or not _URL.fullmatch(cell):
+        raise Refused("bad_url", f"{cell!r} is no URL; rf.files.upload takes files of this machine")
+    return RemoteFile(cell)
+
+
+def receipt_of(rows: pd.DataFrame, run: Uploads) -> pd.DataFrame:
+    """Put what became of each row behind it; columns of the caller's of these names make way."""
+    lines = [_line(run, at) for at in range(len(rows))]
+    kept = rows.loc[:, [name not in _RESULT_COLUMNS for name in rows.columns]]
+    ours = pd.DataFrame({name: pd.Series([line[name] for line in lines], dtype=object) for name in _RESULT_COLUMNS})
+    ours = ours.astype(dict.fromkeys(("bytes", "tries"), pd.ArrowDtype(pa.int64())))
+    ours.index = kept.index
+    receipt = pd.concat([kept, ours], axis=1)
+    receipt.attrs = {}
+    return receipt
+
+
+def _line(run: Uploads, at: int) -> dict[str, Any]:
+    settled, facts, wanted = run.result(at), run.facts.get(at), run.wanted[at]
+    source = wanted.source if isinstance(wanted, Wanted) else None
+    name = source.path if isinstance(source, LocalFile) else source.url.partition("?")[0] if source else ""
+    return {
+        "attachment_url": settled.attachment_url,
+        "outcome": settled.outcome,
+        "sha256": facts.digest.hex() if facts is not None and isinstance(source, LocalFile) else None,
+        "bytes": facts.size if facts is not None else None,
+        "mime_type": mime_type_of(name) if source else None,
+        "reference_id": run.reference_id(at),
+        "error_code": settled.error_code,
+        "error_message": settled.error_message,
+        "tries": settled.tries,
+    }
+
+
+def counts_of(receipt: pd.DataFrame) -> dict[str, int]:
+    """Count the rows by outcome; every outcome is there, with 0 if need be."""
+    found = Counter(receipt["outcome"].tolist())
+    counts = {outcome: found.get(outcome, 0) for outcome in _OUTCOMES}
+    assert sum(counts.values()) == len(receipt), f"the accounts do not balance: {counts} of {len(receipt)} rows"
+    return counts
+
+
+def finish(receipt: pd.DataFrame, run: Uploads, purpose: str) -> None:
+    """Say how it went in one line, and raise what stopped the run, with the receipt."""
+    about = receipt.attrs["refonte"]
+    codes = Counter(code for code in receipt["error_code"].tolist() if code)
+    line = f"refonte_frames files.{purpose}: {len(receipt):,} rows: {_listed(about['counts'])}"
+    line += f" in {about['seconds']:.1f} s." + (f" Errors: {_listed(codes)}." if codes else "")
+    bars.say(f"{line} Journal: {about['journal']}")
+    rest = f"{about['counts']['unsent']:,} of {len(receipt):,} rows are unsent; run the same call again to go on."
+    if run.was_interrupted:
+        raise SubmitInterrupted(
+            f"Interrupted: {rest} The receipt so far is the exception's .receipt.",
+            receipt=receipt,
+            counts=about["counts"],
+        )
+    if run.halted_by is not None:
+        run.halted_by.receipt = receipt
+        run.halted_by.message = f"{run.halted_by.message} {rest}"
+        run.halted_by.args = (run.halted_by.message,)
+        raise run.halted_by
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "none"
