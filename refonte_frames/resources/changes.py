@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 import msgspec
 import pandas as pd
@@ -35,6 +35,7 @@ from refonte_frames.errors import (
 )
 from refonte_frames.interrupts import noted_interrupts
 from refonte_frames.journal import Entry, Journal, State
+from refonte_frames.resources.states import States
 from refonte_frames.transport.calls import Call
 from refonte_frames.transport.pacing import Stopped
 from refonte_frames.transport.replies import decode_json
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Change", "Order", "Refused", "carry_out", "column_of", "is_same", "orders_of"]
 
+_Ordered: TypeAlias = "tuple[str, Change, Mapping[str, Any] | None]"
 Outcome = Literal["changed", "unchanged", "failed", "unsent", "unknown"]
 
 _OUTCOMES: Final[tuple[Outcome, ...]] = ("changed", "unchanged", "failed", "unsent", "unknown")
@@ -192,7 +194,7 @@ def carry_out(
         _opened(journal, purpose, client, dry_run=dry_run) as book,
         bars.bar(len(changes), f"rf.{purpose}", "tasks", progress=progress) as bar,
     ):
-        run = _Run(client, bar, book, dry_run=dry_run, results=dict(clashes))
+        run = _Run(client, bar, book, _unique_ids(rows, orders), dry_run=dry_run, results=dict(clashes))
         try:
             run.carry_out(changes)
         except JournalError as error:
@@ -208,6 +210,14 @@ def carry_out(
         receipt.attrs["refonte"]["journal"] = str(journal)
     _finish(receipt, run, purpose)
     return receipt
+
+
+def _unique_ids(rows: pd.DataFrame, orders: Sequence[Order]) -> dict[str, str]:
+    """Take the unique_ids that stand beside the tasks' ids, such as in a receipt."""
+    if rows.columns.tolist().count("unique_id") != 1:
+        return {}
+    pairs = zip(orders, rows["unique_id"].tolist(), strict=True)
+    return {order.task_id: text for order, text in pairs if order.task_id and isinstance(text, str) and text}
 
 
 def _by_task(orders: Sequence[Order]) -> tuple[dict[str, Change], dict[str, _Result]]:
@@ -253,6 +263,7 @@ class _Run:
     client: Client
     bar: bars.Bar
     journal: Journal | None
+    unique_ids: Mapping[str, str]
     dry_run: bool
     results: dict[str, _Result]
     halted_by: RefonteError | None = None
@@ -269,7 +280,7 @@ class _Run:
             noted_interrupts(self._interrupt),
         ):
             try:
-                self._loop(iter(left.items()), pool)
+                self._loop(self._with_states(left), pool)
             except BaseException:
                 self._stop.set()
                 raise
@@ -292,18 +303,24 @@ class _Run:
                 left[task_id] = change
         return left
 
-    def _loop(self, waiting: Iterator[tuple[str, Change]], pool: ThreadPoolExecutor) -> None:
+    def _with_states(self, changes: Mapping[str, Change]) -> Iterator[_Ordered]:
+        """Read tasks ahead, where a change that was not needed does no harm."""
+        if all(change.call(task_id).may_be_repeated for task_id, change in islice(changes.items(), 1)):
+            return States(self.client, self.unique_ids, self._stop).beside(iter(changes.items()))
+        return ((task_id, change, None) for task_id, change in changes.items())
+
+    def _loop(self, waiting: Iterator[_Ordered], pool: ThreadPoolExecutor) -> None:
         """Keep the workers busy; each turn commits the outcomes that came and the intents that go, together."""
         under_way: dict[str, Entry] = {}
         outcomes: list[Entry] = []
         while True:
             room = self.client.max_workers * (1 + _READY_PER_WORKER) - len(under_way)
             begun = [] if self._stop.is_set() else list(islice(waiting, room))
-            intents = [_intent(task_id, change) for task_id, change in begun]
+            intents = [_intent(task_id, change) for task_id, change, _ in begun]
             self._write([*outcomes, *intents])
-            for (task_id, change), entry in zip(begun, intents, strict=True):
+            for (task_id, change, state), entry in zip(begun, intents, strict=True):
                 under_way[task_id] = entry
-                pool.submit(self._settle, task_id, change).add_done_callback(partial(self._put, task_id))
+                pool.submit(self._settle, task_id, change, state).add_done_callback(partial(self._put, task_id))
             if not under_way:
                 return
             outcomes = [self._note(under_way.pop(task_id), done.result()) for task_id, done in self._collected()]
@@ -338,10 +355,16 @@ class _Run:
             entry, state=_STATES[result.outcome], error_code=result.error_code, error_message=result.error_message
         )
 
-    def _settle(self, task_id: str, change: Change) -> _Result:
-        """Read a task and change it if it differs; runs in a worker thread, errors come back as results."""
+    def _settle(self, task_id: str, change: Change, state: Mapping[str, Any] | None) -> _Result:
+        """Read a task and change it if it differs; runs in a worker thread, errors come back as results.
+
+        A state that was read ahead in a list suffices to show a difference, and to send the change. Whether a list is
+        as new as the task itself is not documented: that nothing is to be done is believed to the task alone.
+        """
         try:
-            difference = self._difference(task_id, change)
+            difference = None if state is None else change.difference(state)
+            if not isinstance(difference, tuple) and not (self.dry_run and state is not None):
+                difference = self._difference(task_id, change)
         except Stopped:
             return _Result("unsent")
         except RefonteError as error:

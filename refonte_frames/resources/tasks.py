@@ -59,7 +59,9 @@ _RAISES_DOC: Final = """Unauthorized, Forbidden, NoReplyError
         The key was refused, or the service cannot be reached; ``.receipt`` holds what was done until then.
     SubmitInterrupted
         After Ctrl-C, once the requests under way were settled; it has the ``.receipt`` as well."""
-_SAFE_DOC: Final = "One GET a task, and one request where there is something to change; a second run does no harm."
+_SAFE_DOC: Final = """Tasks are read ahead, 40 a request where their unique_ids stand in a column ``unique_id``, else in
+    the list of all that were created in their time, else alone; then one request where there is something to change. A
+    task that seems to need no change is read alone first, save in a dry run. Running twice does no harm."""
 _JOURNAL_DOC: Final = """journal : path, optional
         An SQLite file in which every step is written down: after a crash or Ctrl-C the same call goes on, and asks no
         more about tasks it has dealt with."""
@@ -547,7 +549,7 @@ def resend_callbacks(
     At least once: a task does not show whether its callback was sent again, so a request whose answer is lost is
     repeated, and without a journal every run sends all of them; receivers tell repeats by their ``task_id``. A row
     whose request was never answered is ``unknown``, and sent again by the next run. Tasks that are pending or canceled
-    are ``failed`` without asking. One GET a task and one POST. Contract 3.
+    are ``failed`` without asking. One POST a task, and the reading as for `cancel`. Contract 3.
 
     Examples
     --------
