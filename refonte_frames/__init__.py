@@ -13,9 +13,10 @@ from refonte_frames.errors import *  # noqa: F403 - every error is public, and e
 
 if TYPE_CHECKING:
     # What `__getattr__` does at run time, for editors and type checkers; a test compares the two.
-    from refonte_frames import callbacks, schemas
+    from refonte_frames import callbacks, quality, schemas
     from refonte_frames.client import Client
-    from refonte_frames.export.batches import read_batches
+    from refonte_frames.export.attempts import export_attempts, read_attempts, scan_attempts
+    from refonte_frames.export.batches import read_batches, scan_batches
     from refonte_frames.export.export import export_tasks
     from refonte_frames.export.opened import Export, open_export
     from refonte_frames.export.read import get_task, read, read_annotations, read_audits, read_tasks
@@ -49,6 +50,7 @@ _HOMES = {
     "audit": "resources.tasks",
     "cancel": "resources.tasks",
     "clear_unique_ids": "resources.tasks",
+    "export_attempts": "export.attempts",
     "export_tasks": "export.export",
     "from_tasks": "upload.convert",
     "get_task": "export.read",
@@ -56,6 +58,7 @@ _HOMES = {
     "plan": "upload.submit",
     "read": "export.read",
     "read_annotations": "export.read",
+    "read_attempts": "export.attempts",
     "read_audits": "export.read",
     "read_batches": "export.batches",
     "read_tasks": "export.read",
@@ -63,7 +66,9 @@ _HOMES = {
     "resend_callbacks": "resources.tasks",
     "results": "export.results",
     "scan_annotations": "export.scan",
+    "scan_attempts": "export.attempts",
     "scan_audits": "export.scan",
+    "scan_batches": "export.batches",
     "scan_tasks": "export.scan",
     "set_metadata": "resources.tasks",
     "set_tags": "resources.tasks",
@@ -79,6 +84,7 @@ _NAMESPACES = {
     "errors": "errors",
     "files": "resources.files",
     "projects": "resources.projects",
+    "quality": "quality",
     "schemas": "schemas",
 }
 
@@ -105,6 +111,7 @@ __all__ = [
     "RowErrors",
     "Sandbox",
     "SandboxError",
+    "SchemaDrift",
     "ServiceError",
     "SubmitInterrupted",
     "TooManyRequests",
@@ -117,6 +124,7 @@ __all__ = [
     "cancel",
     "clear_unique_ids",
     "errors",
+    "export_attempts",
     "export_tasks",
     "files",
     "from_tasks",
@@ -124,8 +132,10 @@ __all__ = [
     "open_export",
     "plan",
     "projects",
+    "quality",
     "read",
     "read_annotations",
+    "read_attempts",
     "read_audits",
     "read_batches",
     "read_tasks",
@@ -133,7 +143,9 @@ __all__ = [
     "resend_callbacks",
     "results",
     "scan_annotations",
+    "scan_attempts",
     "scan_audits",
+    "scan_batches",
     "scan_tasks",
     "schemas",
     "set_metadata",

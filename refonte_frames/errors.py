@@ -28,6 +28,8 @@
     SubmitInterrupted (KeyboardInterrupt)   Ctrl-C during a submission or a change of many tasks, after all rows in
                                             flight were settled
 
+    SchemaDrift (UserWarning)               a reply lacks what its table is read for; a warning, nothing is raised
+
 Callers look at types and typed attributes; no one has to parse a message.
 """
 
@@ -57,6 +59,7 @@ __all__ = [
     "ReplyError",
     "RowErrors",
     "SandboxError",
+    "SchemaDrift",
     "ServiceError",
     "SubmitInterrupted",
     "TooManyRequests",
@@ -272,3 +275,7 @@ class SubmitInterrupted(KeyboardInterrupt):
         self.message = message
         self.receipt = receipt
         self.counts = dict(counts or {})
+
+
+class SchemaDrift(UserWarning):
+    """A warning: replies lack what the table made of them is read for; the service may have changed its names."""

@@ -1,4 +1,4 @@
-"""Page after page of GET /tasks by next_token: when to go on, to end, and to begin again. Parses and stores nothing."""
+"""Page after page of a list by next_token: when to go on, to end, and to begin again. Parses and stores nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from refonte_frames.errors import BadRequest
 from refonte_frames.transport.calls import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sized
+    from collections.abc import Callable, Iterator, Sequence, Sized
 
     from refonte_frames.transport.calls import Reply
 
@@ -25,11 +25,11 @@ class PageLike(Protocol):
 
     @property
     def docs(self) -> Sized:
-        """The tasks of the page."""
+        """The objects of the page."""
 
     @property
     def total(self) -> int | None:
-        """How many tasks match on all pages, by the service's account."""
+        """How many objects match on all pages, by the service's account."""
 
     @property
     def has_more(self) -> bool:
@@ -92,6 +92,7 @@ def read_pages(
     *,
     limit: int = MAX_PAGE_SIZE,
     where: str = "GET /tasks",
+    segments: Sequence[str] = ("tasks",),
 ) -> Iterator[tuple[P, int]]:
     """Read all pages of one query.
 
@@ -107,6 +108,8 @@ def read_pages(
         Tasks per page, 1 to 100.
     where : str
         Names the query in an error's sentence.
+    segments : sequence of str
+        The path of the list.
 
     Yields
     ------
@@ -126,7 +129,7 @@ def read_pages(
         try:
             while True:
                 extra = [("limit", str(limit)), *([("next_token", token)] if token else [])]
-                reply = send(Call.get("tasks", query=[*query, *extra]))
+                reply = send(Call.get(*segments, query=[*query, *extra]))
                 page = decoder.decode(reply.body, where=f"{where}, page {paging.pages + 1},")
                 yield page, reply.wire_bytes
                 token = paging.next_token(page)

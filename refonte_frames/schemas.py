@@ -26,6 +26,7 @@ __all__ = [
     "BATCHES",
     "BATCH_SNAPSHOTS",
     "KEYS",
+    "LABELS",
     "SCHEMAS",
     "SCHEMA_VERSION",
     "TASKS",
@@ -244,6 +245,21 @@ ATTEMPTS: Final = _schema(
     ],
 )
 
+#: Who called what what, under crowd-kit's names; key ``task, worker, field, repeat``. A view, made by
+#: `refonte_frames.quality.labels_from` and never exported. See `describe` for the fields.
+LABELS: Final = _schema(
+    "labels",
+    [
+        ("task", pa.string(), "What was labeled: the id of a task, or of a quality task; never null."),
+        ("worker", pa.string(), "Who labeled it; null where nobody is named."),
+        ("field", DICT, "The question that was answered; null where there is only one."),
+        ("label", pa.string(), "The answer; of several at once a sorted JSON array; never null."),
+        ("repeat", pa.int16(), "The worker's how-many-eth answer to this question of this task, from 1."),
+        ("answered_at", TS, "When the answer was given; may be null."),
+        ("duration_secs", pa.float64(), "Seconds it took; may be null."),
+    ],
+)
+
 #: Every schema by the name of its table.
 SCHEMAS: Final = {
     "tasks": TASKS,
@@ -252,6 +268,7 @@ SCHEMAS: Final = {
     "batches": BATCHES,
     "batch_snapshots": BATCH_SNAPSHOTS,
     "attempts": ATTEMPTS,
+    "labels": LABELS,
 }
 
 #: The columns that tell the rows of a table apart.
@@ -262,6 +279,7 @@ KEYS: Final = {
     "batches": ("batch",),
     "batch_snapshots": ("batch", "observed_at"),
     "attempts": ("attempt_id",),
+    "labels": ("task", "worker", "field", "repeat"),
 }
 
 
@@ -288,9 +306,9 @@ def describe(table: str) -> str:
     >>> print(rf.schemas.describe("batch_snapshots").splitlines()[1])
     observed_at (timestamp[us, tz=UTC]): When the counts were read; never null.
 
-    >>> rf.schemas.describe("labels")
+    >>> rf.schemas.describe("pictures")
     Traceback (most recent call last):
-    KeyError: 'labels'
+    KeyError: 'pictures'
     """
     return "\n".join(f"{field.name} ({field.type}): {field.metadata[b'doc'].decode()}" for field in SCHEMAS[table])
 

@@ -32,8 +32,8 @@ def test_an_error_survives_pickling_and_copying(error: errors.RefonteError) -> N
 
 
 def test_every_error_is_in_the_tree_and_in_its_picture() -> None:
-    """All but Ctrl-C's are RefonteErrors, and the docstring of the module shows each."""
+    """All but Ctrl-C's and the warning are RefonteErrors, and the docstring of the module shows each."""
     picture = errors.__doc__ or ""
     for name in errors.__all__:
-        assert issubclass(getattr(errors, name), errors.RefonteError | KeyboardInterrupt)
+        assert issubclass(getattr(errors, name), errors.RefonteError | KeyboardInterrupt | UserWarning)
         assert name in picture

@@ -1,20 +1,20 @@
-"""Batches into a frame: listed by offset, which drifts, and therefore held against each other by name."""
+"""Batches into a frame or a stream: listed by offset, which drifts, and therefore held against each other by name."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 import pyarrow as pa
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw, Struct
 
 from refonte_frames.api import BATCH_STATUSES, MAX_PAGE_SIZE
 from refonte_frames.client import resolve_client
 from refonte_frames.errors import InputError, ReplyError
-from refonte_frames.export.columns import time_of
-from refonte_frames.export.decode import object_text, require_utf8, text_of
+from refonte_frames.export import kinds
+from refonte_frames.export.decode import object_text, require_utf8, text_of, without_lone_surrogates
 from refonte_frames.export.drift import Drift
 from refonte_frames.export.filters import filters_of
 from refonte_frames.export.tables import DtypeBackend, check_options, to_pandas
@@ -24,21 +24,20 @@ from refonte_frames.transport.calls import Call
 from refonte_frames.transport.replies import decode_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import pandas as pd
 
     from refonte_frames.client import Client
     from refonte_frames.export.filters import TimeLike
 
-__all__ = ["read_batches"]
+__all__ = ["read_batches", "scan_batches"]
 
 _STATUSES: Final = ("pending", "completed", "error", "canceled")
 #: A list that loses batches while others are created is read again at most this often.
 _MAX_REREADS: Final = 2
 
 _Doc = dict[str, Raw]
-_Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class _Envelope(Struct):
@@ -106,21 +105,103 @@ def read_batches(  # noqa: PLR0913 - the filters are the service's own names, ea
     Traceback (most recent call last):
     refonte_frames.errors.InputError: status='done' is no state of a batch. There are staging, ...
     """
-    if status is not None and status not in BATCH_STATUSES:
-        raise InputError(f"status={status!r} is no state of a batch. There are {', '.join(BATCH_STATUSES)}.")
-    filters = filters_of(project=project, created_after=created_after, created_before=created_before)
+    reading = _Reading.of(
+        project=project,
+        status=status,
+        created_after=created_after,
+        created_before=created_before,
+        detailed=detailed,
+    )
     check_options(dtype_backend, categories, BATCHES)
-    query = [*filters.query(), *([("status", status)] if status else []), *([("detailed", "true")] if detailed else [])]
-    client = resolve_client(client)
-    with bar(None, "Reading", "batches", progress=progress) as shown:
-        docs = _read_all(client, query, shown.update)
-        if detailed and not any(_counts(doc) for doc in docs):
-            docs = _with_statuses(client, docs)
     drift = Drift()
-    table = _table(docs, detailed=detailed, drift=drift)
+    table = reading.table(resolve_client(client), drift, progress=progress)
     frame = to_pandas(table, dtype_backend=dtype_backend, categories=categories)
-    frame.attrs["refonte"] = {"batches": len(docs), "drift": drift.as_json()}
+    frame.attrs["refonte"] = {"batches": len(frame), "drift": drift.as_json()}
     return frame
+
+
+def scan_batches(
+    *,
+    project: str | None = None,
+    status: str | None = None,
+    created_after: TimeLike | None = None,
+    created_before: TimeLike | None = None,
+    detailed: bool = False,
+    progress: bool = True,
+    client: Client | None = None,
+) -> pa.RecordBatchReader:
+    """Stream batches; their list shifts while it is read, so all of it is read before the first one comes.
+
+    Parameters
+    ----------
+    project, status, created_after, created_before, detailed : optional
+        Which batches, as for `read_batches`.
+    progress : bool
+        Show a bar where there is somebody to see it.
+    client : Client, optional
+        Default: made from the environment.
+
+    Returns
+    -------
+    pyarrow.RecordBatchReader
+        Batches of rows of the schema `refonte_frames.schemas.BATCHES`, the newest first. Reading begins with the
+        first one asked for.
+
+    Raises
+    ------
+    InputError
+        For an unusable filter; nothing was sent.
+
+    Notes
+    -----
+    Cost and columns are those of `read_batches`.
+
+    Examples
+    --------
+    >>> rf.scan_batches(project="no_such_project").read_all().num_rows
+    0
+
+    >>> rf.scan_batches(status="done")
+    Traceback (most recent call last):
+    refonte_frames.errors.InputError: status='done' is no state of a batch. There are staging, ...
+    """
+    reading = _Reading.of(
+        project=project,
+        status=status,
+        created_after=created_after,
+        created_before=created_before,
+        detailed=detailed,
+    )
+    asker = resolve_client(client)
+
+    def rows() -> Iterator[pa.RecordBatch]:
+        yield from reading.table(asker, Drift(), progress=progress).to_batches()
+
+    return pa.RecordBatchReader.from_batches(BATCHES, rows())
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What is asked for, and how much of it."""
+
+    query: list[tuple[str, str]]
+    detailed: bool
+
+    @classmethod
+    def of(cls, *, status: str | None, detailed: bool, **bounds: Any) -> _Reading:
+        """Check the caller's filters."""
+        if status is not None and status not in BATCH_STATUSES:
+            raise InputError(f"status={status!r} is no state of a batch. There are {', '.join(BATCH_STATUSES)}.")
+        more = [("status", status)] if status else []
+        return cls([*filters_of(**bounds).query(), *more, *([("detailed", "true")] if detailed else [])], detailed)
+
+    def table(self, client: Client, drift: Drift, *, progress: bool) -> pa.Table:
+        """Read all batches into a table."""
+        with bar(None, "Reading", "batches", progress=progress) as shown:
+            docs = _read_all(client, self.query, shown.update)
+            if self.detailed and not any(_counts(doc) for doc in docs):
+                docs = _with_statuses(client, docs)
+        return _table(docs, detailed=self.detailed, drift=drift)
 
 
 def _read_all(client: Client, query: list[tuple[str, str]], note: Any) -> list[_Doc]:
@@ -149,11 +230,11 @@ def _page(client: Client, query: list[tuple[str, str]], offset: int) -> _Envelop
     reply = client.send(Call.get("batches", query=[*query, ("limit", str(MAX_PAGE_SIZE)), ("offset", str(offset))]))
     where = f"GET /batches at offset {offset}"
     require_utf8(reply.body, where)
-    return decode_json(reply.body, type=_Envelope, where=where)
+    return decode_json(without_lone_surrogates(reply.body)[0], type=_Envelope, where=where)
 
 
 def _name(doc: _Doc, position: int) -> str:
-    name = _text(doc["name"]) if "name" in doc else None
+    name = kinds.text(doc["name"]) if "name" in doc else None
     if name is None:
         raise ReplyError(f"GET /batches: the batch at position {position} has no usable name.", path="docs.name")
     return name
@@ -202,35 +283,12 @@ def _row(doc: _Doc, *, detailed: bool, drift: Drift) -> dict[str, Any]:
     return row
 
 
-def _text(raw: Raw) -> str | None:
-    try:
-        return msgspec.json.decode(raw, type=str)
-    except msgspec.ValidationError:
-        return None
-
-
-def _count(raw: Raw) -> int | None:
-    try:
-        return msgspec.json.decode(raw, type=_Int64)
-    except msgspec.ValidationError:
-        return None
-
-
-def _time(raw: Raw) -> int | None:
-    return time_of(_text(raw) or "")[0]
-
-
-def _open_map(raw: Raw) -> str | None:
-    text = text_of(raw)
-    return None if text == "null" else text
-
-
 _COLUMNS: Final[dict[str, tuple[str, Any]]] = {
-    "name": ("batch", _text),
-    "project": ("project", _text),
-    "status": ("status", _text),
-    "created_at": ("created_at", _time),
-    "callback": ("callback", _text),
-    "metadata": ("metadata_json", _open_map),
-    **{key: (f"tasks_{name}", _count) for key, name in _COUNT_KEYS.items()},
+    "name": ("batch", kinds.text),
+    "project": ("project", kinds.text),
+    "status": ("status", kinds.text),
+    "created_at": ("created_at", kinds.moment),
+    "callback": ("callback", kinds.text),
+    "metadata": ("metadata_json", kinds.open_text),
+    **{key: (f"tasks_{name}", kinds.int64) for key, name in _COUNT_KEYS.items()},
 }

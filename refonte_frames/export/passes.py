@@ -16,7 +16,7 @@ from refonte_frames.client import resolve_client
 from refonte_frames.errors import InputError
 from refonte_frames.export.columns import build
 from refonte_frames.export.filters import Filters, filters_of
-from refonte_frames.export.row_tasks import RowTasks, column_of
+from refonte_frames.export.row_tasks import RowTasks, column_of, rows_of
 from refonte_frames.export.spread import spread
 from refonte_frames.export.sweep import Batches, Source, Tally, plan_sweep, read_window, run_windows, warn_of_shortfall
 from refonte_frames.export.tables import DtypeBackend, check_options, names_of, to_pandas
@@ -33,13 +33,26 @@ if TYPE_CHECKING:
     from refonte_frames.progress import Bar
     from refonte_frames.transport.calls import Call, Reply
 
-__all__ = ["Gathered", "Ids", "View", "Wanted", "gather", "ids_from", "stream", "wanted_of", "warn_of_missing"]
+__all__ = [
+    "FILTERS",
+    "Gathered",
+    "Ids",
+    "View",
+    "Wanted",
+    "gather",
+    "ids_from",
+    "stream",
+    "wanted_of",
+    "warn_of_missing",
+]
 
 #: Ids as callers give them: one, several, a Series, or a frame that has a column of them.
 Ids: TypeAlias = str | Iterable[str] | pd.DataFrame
 
 _MAX_NAMED: Final = 5
 _FILTERS: Final = tuple(item.name for item in fields(Filters))
+#: By what the tables that are made of tasks can be filtered.
+FILTERS: Final = (*_FILTERS, "unique_id", "task_ids")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +82,13 @@ def wanted_of(given: Mapping[str, Any]) -> Wanted:
             f"task_ids cannot be combined with {', '.join(others)}: the service reads a task by its id alone. "
             "Filter the frame afterwards."
         )
-    rows = column_of(task_ids, "task_id")
+    rows = rows_of(task_ids)
     if rows is None:
         rows = pd.DataFrame({"task_id": ids_of("task_ids", task_ids)}, dtype=object)
     return Wanted(filters, task_ids=RowTasks.of(rows, "task_id"))
 
 
-def ids_from(name: str, values: Any, *, column: str = "") -> list[str]:
+def ids_from(name: str, values: Any, *, columns: Sequence[str] = ()) -> list[str]:
     """Take ids from a text, a list, a Series, or a frame's column: nulls and repeats are left out, the order is kept.
 
     Parameters
@@ -84,8 +97,8 @@ def ids_from(name: str, values: Any, *, column: str = "") -> list[str]:
         The parameter, for the sentence of an error.
     values : str, iterable of str, or frame
         What the caller gave.
-    column : str
-        The frame's column; default: the one that is called like the parameter.
+    columns : sequence of str
+        Names of the frame's column, of which the first one that is there counts; default: the parameter's.
 
     Raises
     ------
@@ -94,9 +107,9 @@ def ids_from(name: str, values: Any, *, column: str = "") -> list[str]:
     InputError
         An id is no text, or empty: an id that went through a number may have lost digits.
     """
-    rows = column_of(values, column or name)
+    rows = rows_of(values)
     if rows is not None:
-        return ids_of(name, rows[column or name])
+        return ids_of(name, column_of(rows, columns or (name,)))
     # Arrow's own arrays give values that wrap the texts.
     return ids_of(name, values.to_pylist() if isinstance(values, pa.Array | pa.ChunkedArray) else values)
 
@@ -123,6 +136,10 @@ class View:
         frame = to_pandas(rows, dtype_backend=self.dtype_backend, categories=categories)
         frame.attrs["refonte"] = attrs
         return frame
+
+    def categories_of(self, table: str) -> list[str]:
+        """Name the categories that a table has."""
+        return [name for name in names_of(self.categories) if name in SCHEMAS[table].names]
 
     def _is_spread_column(self, name: str) -> bool:
         return any(name.startswith(f"{spread}.") for spread in self.spreads)

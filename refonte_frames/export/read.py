@@ -6,12 +6,15 @@ head of a function holds its parameters and nothing else.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from refonte_frames.client import resolve_client
 from refonte_frames.errors import InputError
+from refonte_frames.export.attempts import read_attempts
+from refonte_frames.export.batches import read_batches
 from refonte_frames.export.columns import TASK_TABLES
-from refonte_frames.export.passes import View, gather, wanted_of
+from refonte_frames.export.passes import FILTERS, View, gather, wanted_of
 from refonte_frames.export.spread import is_spread
 from refonte_frames.transport.calls import Call
 from refonte_frames.transport.replies import decode_json
@@ -27,6 +30,14 @@ if TYPE_CHECKING:
     from refonte_frames.export.tables import DtypeBackend
 
 __all__ = ["get_task", "read", "read_annotations", "read_audits", "read_tasks"]
+
+_TABLES: Final = (*TASK_TABLES, "batches", "attempts")
+#: What the tables that are not made of tasks can be filtered by.
+_FILTERS_OF: Final = {
+    "batches": ("project", "status", "created_after", "created_before", "detailed"),
+    "attempts": ("quality_task_ids", "labeler_emails"),
+}
+_ALL_OTHERS: Final = ("detailed", "quality_task_ids", "labeler_emails")
 
 
 def read_tasks(  # noqa: PLR0913 - the filters are the service's own names, each worth a keyword
@@ -257,6 +268,8 @@ def read(  # noqa: PLR0913 - the filters are the service's own names, each worth
     tags: str | Iterable[str] | None = None,
     unique_id: Ids | None = None,
     task_ids: Ids | None = None,
+    quality_task_ids: Ids | None = None,
+    labeler_emails: Ids | None = None,
     created_after: TimeLike | None = None,
     created_before: TimeLike | None = None,
     completed_after: TimeLike | None = None,
@@ -265,6 +278,7 @@ def read(  # noqa: PLR0913 - the filters are the service's own names, each worth
     updated_before: TimeLike | None = None,
     include_attachment_url: bool = False,
     limited_response: bool = False,
+    detailed: bool = False,
     metadata: Literal["json", "columns"] = "json",
     attributes: Literal["json", "columns"] = "json",
     dtype_backend: DtypeBackend = "pyarrow",
@@ -272,18 +286,22 @@ def read(  # noqa: PLR0913 - the filters are the service's own names, each worth
     progress: bool = True,
     client: Client | None = None,
 ) -> dict[str, pd.DataFrame]:
-    """Read several tables in one pass.
+    """Read several tables: tasks, audits and annotations in one pass.
 
     Parameters
     ----------
     *tables : str
-        Any of ``"tasks"``, ``"audits"``, ``"annotations"``.
+        Any of ``"tasks"``, ``"audits"``, ``"annotations"``, ``"batches"``, ``"attempts"``.
     project, batch, type, status, customer_review_status, tags, unique_id, task_ids : optional
         Which tasks, as for `read_tasks`.
     created_after, created_before, completed_after, completed_before, updated_after, updated_before : optional
         Bounds of time, as for `read_tasks`.
     include_attachment_url, limited_response : bool
         As for `read_tasks`.
+    quality_task_ids, labeler_emails : optional
+        Which attempts, as for `read_attempts`; the table ``attempts`` needs one of them.
+    detailed : bool
+        As for `read_batches`.
     metadata, attributes : {"json", "columns"}
         ``"columns"`` adds columns to the tasks as `read_tasks`, and to the annotations as `read_annotations` does.
     dtype_backend, categories, progress, client
@@ -292,16 +310,19 @@ def read(  # noqa: PLR0913 - the filters are the service's own names, each worth
     Returns
     -------
     dict of str to pandas.DataFrame
-        One frame per table, as `read_tasks`, `read_audits` and `read_annotations` return it.
+        One frame per table, as `read_tasks`, `read_audits`, `read_annotations`, `read_batches` and `read_attempts`
+        return it, in the order of `tables`.
 
     Raises
     ------
     InputError
-        For an unknown table or an unusable filter; nothing was sent.
+        For an unknown table, an unusable filter, or one that none of the tables knows; nothing was sent.
 
     Notes
     -----
-    Costs as many requests as `read_tasks` alone.
+    Tasks, audits and annotations cost as many requests as `read_tasks` alone; batches and attempts come on top.
+    Each filter goes to every table that knows it: ``project`` and ``created_*`` to the tables of tasks and to batches,
+    ``status`` to the tables of tasks, or to batches where there are none, all others to the tables of tasks.
 
     Examples
     --------
@@ -311,13 +332,42 @@ def read(  # noqa: PLR0913 - the filters are the service's own names, each worth
 
     >>> rf.read("labels")
     Traceback (most recent call last):
-    refonte_frames.errors.InputError: There is no table 'labels'. There are tasks, audits, annotations.
+    refonte_frames.errors.InputError: There is no table 'labels'. There are tasks, audits, annotations, ...
     """
-    wanted = wanted_of(locals())
+    given = _Given(locals())
     names = _table_names(tables)
+    task_tables = tuple(name for name in names if name in TASK_TABLES)
+    given.require_use(names)
+    wanted = wanted_of(given.parameters if task_tables else {})
     view = View(dtype_backend, categories, _spreads(metadata=metadata, attributes=attributes))
-    gathered = gather(names, wanted, view, progress=progress, client=client)
-    return {name: gathered.frame(name) for name in names}
+    view.check(*names)
+    asker = resolve_client(client)
+    frames: dict[str, pd.DataFrame] = {}
+    if "batches" in names:
+        frames["batches"] = read_batches(
+            project=project,
+            status=None if task_tables else status,
+            created_after=created_after,
+            created_before=created_before,
+            detailed=detailed,
+            dtype_backend=dtype_backend,
+            categories=view.categories_of("batches"),
+            progress=progress,
+            client=asker,
+        )
+    if "attempts" in names:
+        frames["attempts"] = read_attempts(
+            quality_task_ids=quality_task_ids,
+            labeler_emails=labeler_emails,
+            dtype_backend=dtype_backend,
+            categories=view.categories_of("attempts"),
+            progress=progress,
+            client=asker,
+        )
+    if task_tables:
+        gathered = gather(task_tables, wanted, view, progress=progress, client=asker)
+        frames |= {name: gathered.frame(name) for name in task_tables}
+    return {name: frames[name] for name in names}
 
 
 def get_task(task_id: str, *, client: Client | None = None) -> dict[str, Any]:
@@ -354,12 +404,33 @@ def get_task(task_id: str, *, client: Client | None = None) -> dict[str, Any]:
     return decode_json(reply.body, type=dict[str, Any], where=f"GET /task/{task_id}")
 
 
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """The parameters of `read`, as they were given."""
+
+    parameters: dict[str, Any]
+
+    def require_use(self, tables: Sequence[str]) -> None:
+        """Refuse a filter that none of the tables knows: it would be ignored, and rows come that nobody asked for."""
+        known = {name for table in tables for name in _FILTERS_OF.get(table, FILTERS)}
+        used = [name for name in (*FILTERS, *_ALL_OTHERS) if self._is_given(name)]
+        strangers = [name for name in used if name not in known]
+        if strangers:
+            raise InputError(
+                f"{' and '.join(strangers)} cannot be followed: {', '.join(tables)} know{'s' * (len(tables) == 1)} "
+                f"{', '.join(name for name in (*FILTERS, *_ALL_OTHERS) if name in known)}."
+            )
+
+    def _is_given(self, name: str) -> bool:
+        return self.parameters[name] is not None and self.parameters[name] is not False
+
+
 def _table_names(tables: Sequence[str]) -> tuple[str, ...]:
     for table in tables:
-        if table not in TASK_TABLES:
-            raise InputError(f"There is no table {table!r}. There are {', '.join(TASK_TABLES)}.")
+        if table not in _TABLES:
+            raise InputError(f"There is no table {table!r}. There are {', '.join(_TABLES)}.")
     if not tables:
-        raise InputError(f"Name at least one table: {', '.join(TASK_TABLES)}.")
+        raise InputError(f"Name at least one table: {', '.join(_TABLES)}.")
     return tuple(dict.fromkeys(tables))
 
 

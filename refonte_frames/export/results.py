@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
@@ -12,6 +11,7 @@ from refonte_frames.client import Client, resolve_client
 from refonte_frames.export.columns import build
 from refonte_frames.export.drift import Drift
 from refonte_frames.export.filters import Filters
+from refonte_frames.export.passes import warn_of_missing
 from refonte_frames.export.row_tasks import RowTasks, beside
 from refonte_frames.export.sweep import Source
 from refonte_frames.export.tables import to_pandas
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["results"]
 
 _COLUMNS: Final = ("status", "completed_at", "customer_review_status", "n_annotations", "response_json", "error")
-_MAX_NAMED: Final = 5
 
 
 @overload
@@ -125,7 +124,7 @@ def results(
     rows = beside(asked.rows, _taken(made["tasks"], asked.keys, found))
     missing = [key for key in keys if key not in docs]
     rows.attrs["refonte"] = {"tasks": len(docs), "not_found": missing}
-    _warn(missing)
+    warn_of_missing("tasks", missing, stacklevel=2)
     return (rows, to_pandas(made["annotations"])) if annotations else rows
 
 
@@ -139,13 +138,3 @@ def _taken(tasks: pa.Table, keys: Sequence[str | None], found: Sequence[str]) ->
     places = {key: at for at, key in enumerate(found)}
     indices = pa.array([None if key is None else places.get(key) for key in keys], pa.int64())
     return to_pandas(tasks.select(list(_COLUMNS)).take(indices))
-
-
-def _warn(missing: Sequence[str]) -> None:
-    if missing:
-        named = ", ".join(repr(text) for text in missing[:_MAX_NAMED])
-        more = f" and {len(missing) - _MAX_NAMED} more" if len(missing) > _MAX_NAMED else ""
-        warnings.warn(
-            f"{len(missing)} tasks were not found: {named}{more}. attrs['refonte']['not_found'] lists them all.",
-            stacklevel=3,
-        )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from refonte_frames.export.decode import TaskDoc
     from refonte_frames.lookup import Desk
 
-__all__ = ["RowTasks", "beside", "column_of"]
+__all__ = ["RowTasks", "beside", "column_of", "rows_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,26 +113,27 @@ def _column(rows: pd.DataFrame, name: Hashable) -> pd.Series[Any]:
     return column
 
 
-def column_of(values: Any, name: str) -> pd.DataFrame | None:
-    """Take a frame for its rows, if it has a column of this name; None for what is no frame, such as a Series.
+def rows_of(values: Any) -> pd.DataFrame | None:
+    """Take a frame for its rows; None for what is no frame, such as a list or a Series."""
+    is_arrow = hasattr(values, "__arrow_c_stream__") and hasattr(values, "columns")  # a Series of polars has no columns
+    return as_pandas(values) if isinstance(values, pd.DataFrame) or is_arrow else None
+
+
+def column_of(rows: pd.DataFrame, names: Sequence[str]) -> pd.Series[Any]:
+    """Take the first of some columns that is there.
 
     Raises
     ------
     ColumnError
-        It has no such column, or several.
+        None is, or it is there twice.
     """
-    if not isinstance(values, pd.DataFrame) and not (
-        hasattr(values, "__arrow_c_stream__") and hasattr(values, "columns")
-    ):
-        return None
-    rows = as_pandas(values)
-    if name not in rows.columns:
+    name = next((name for name in names if name in rows.columns), None)
+    if name is None:
         raise ColumnError(
-            f"The frame has no column {name!r}: pass the column that holds these ids, as a Series. "
-            f"It has: {', '.join(map(repr, rows.columns)) or 'no columns'}."
+            f"The frame has no column {' or '.join(map(repr, names))}: pass the column that holds these ids, as a "
+            f"Series. It has: {', '.join(map(repr, rows.columns)) or 'no columns'}."
         )
-    _column(rows, name)
-    return rows
+    return _column(rows, name)
 
 
 def _or_unique_id(task_id: Hashable) -> str:

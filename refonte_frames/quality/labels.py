@@ -1,0 +1,266 @@
+"""The labels view: who called what what, under the names that libraries for crowd labels use. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+import pyarrow as pa
+from msgspec import Raw
+
+from refonte_frames.errors import ColumnError, InputError
+from refonte_frames.export.columns import build
+from refonte_frames.export.decode import TaskDoc
+from refonte_frames.export.drift import Drift
+from refonte_frames.export.tables import to_pandas
+from refonte_frames.frames import as_pandas
+from refonte_frames.schemas import LABELS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["labels_from"]
+
+#: Answers that are a label each; shapes are compared by how they overlap, and what is typed in is a value.
+_NAMED: Final = ("category", "choice")
+_TYPED_IN: Final = ("text",)
+_KINDS: Final = ("training", "evaluation", "unknown")
+
+
+def labels_from(
+    frame: Any,
+    *,
+    task: str = "task_id",
+    worker: str = "labeler",
+    label: str | None = None,
+    field: str | None = None,
+    kind: str | None = None,
+) -> pd.DataFrame:
+    """Make the labels view of attempts, annotations, or any frame: one row per answer to a question.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame, polars.DataFrame, pyarrow.Table, or anything with ``__arrow_c_stream__``
+        Attempts as `read_attempts` returns them; annotations as `read_annotations` does, with a column that says who
+        made them; or any frame with a row per label. It is not changed.
+    task : str
+        The column that says what was labeled. Attempts that are at no task, as most are, count for their
+        ``quality_task_id``.
+    worker : str
+        The column that says who labeled it.
+    label : str, optional
+        The column that holds the labels. Default: of a frame with ``response_json`` the categories, choices and
+        fields of the responses; of annotations the same; else the column ``label``.
+    field : str, optional
+        The column that says which question was answered; or, where there is no such column, the one question whose
+        answers are wanted.
+    kind : {"training", "evaluation", "unknown"}, optional
+        Only rows of this ``kind``, of attempts.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of `refonte_frames.schemas.LABELS`, in the order of the rows: ``task, worker, label`` are those of
+        crowd-kit. Several categories in one answer are one label, a sorted JSON array. Rows without a label, such as
+        boxes, and rows without a task are left out: ``attrs["n_excluded"]`` counts them. Rows without a worker stay.
+
+    Raises
+    ------
+    ColumnError
+        The frame has no such column.
+    InputError
+        `kind` is none.
+
+    Notes
+    -----
+    Sends nothing. A plain task does not say who labeled it (contract 2.3): put a column with the worker beside
+    annotations, from metadata for instance, before they are handed in.
+
+    Examples
+    --------
+    >>> answers = pd.DataFrame({"task_id": ["t1", "t1"], "labeler": ["ana", "bob"],
+    ...     "response_json": ['{"category":"cat"}', '{"category":["dog","cat"]}']})
+    >>> rf.quality.labels_from(answers)[["task", "worker", "label", "repeat"]]
+      task worker           label  repeat
+    0   t1    ana             cat       1
+    1   t1    bob  ["cat", "dog"]       1
+
+    >>> rf.quality.labels_from(answers, worker="who")
+    Traceback (most recent call last):
+    refonte_frames.errors.ColumnError: The frame has no column 'who'. A task does not say who labeled it: ...
+    """
+    rows = as_pandas(frame)
+    if kind is not None:
+        rows = _of_kind(rows, kind)
+    names = [_task_column(rows, task), worker]
+    for name in (*names, *([label] if label is not None else [])):
+        _require(rows, name, worker=worker)
+    reading = _Reading(rows, names[0], worker, label, field)
+    found = [answer for answer in reading.answers() if answer.task is not None and answer.label is not None]
+    made = to_pandas(_table(rows, found))
+    made.attrs["n_excluded"] = len(rows) - len({at for answer in found for at in answer.rows})
+    return made
+
+
+@dataclass(slots=True)
+class _Answer:
+    """One answer, and the rows of the frame that it was made of."""
+
+    rows: list[int]
+    task: Any
+    worker: Any
+    field: str | None
+    label: str | None
+
+
+def _of_kind(rows: pd.DataFrame, kind: str) -> pd.DataFrame:
+    if kind not in _KINDS:
+        raise InputError(f"kind={kind!r}: there are {', '.join(_KINDS)}.")
+    _require(rows, "kind")
+    return rows[(rows["kind"] == kind).fillna(value=False)]
+
+
+def _task_column(rows: pd.DataFrame, task: str) -> str:
+    """Take quality tasks for tasks, where attempts do not name a task each."""
+    is_default = task == "task_id" and "quality_task_id" in rows.columns
+    return "quality_task_id" if is_default and ("task_id" not in rows.columns or rows["task_id"].isna().any()) else task
+
+
+def _require(rows: pd.DataFrame, name: str, *, worker: str = "") -> None:
+    if name not in rows.columns:
+        why = (
+            " A task does not say who labeled it: put a column that does beside the rows, and name it: worker='…'."
+            if name == worker
+            else ""
+        )
+        raise ColumnError(f"The frame has no column {name!r}.{why} It has: {', '.join(map(repr, rows.columns))}.")
+
+
+class _Reading:
+    """Reads the answers of a frame, whatever its kind."""
+
+    def __init__(self, rows: pd.DataFrame, task: str, worker: str, label: str | None, field: str | None) -> None:
+        self._rows = rows
+        self._tasks = _texts(rows[task])
+        self._workers = _texts(rows[worker])
+        self._label = label
+        self._is_column = field is not None and field in rows.columns
+        self._field = field
+        self._fields: Sequence[str | None] = _texts(rows[field]) if self._is_column else [None] * len(rows)
+
+    def answers(self) -> list[_Answer]:
+        """List the answers with their order among those of the same worker to the same question."""
+        found = list(self._found())
+        return found if self._is_column or self._field is None else [one for one in found if one.field == self._field]
+
+    def _found(self) -> Iterator[_Answer]:
+        if self._label is not None:
+            return self._plain(self._label)
+        if "response_json" in self._rows.columns:
+            return self._of_responses()
+        _require(self._rows, "label")
+        return self._of_annotations() if "geometry" in self._rows.columns else self._plain("label")
+
+    def _plain(self, label: str) -> Iterator[_Answer]:
+        for at, text in enumerate(_texts(self._rows[label])):
+            yield self._answer([at], self._fields[at], [] if text is None else [text])
+
+    def _of_responses(self) -> Iterator[_Answer]:
+        texts = _texts(self._rows["response_json"])
+        types = _texts(self._rows["type"]) if "type" in self._rows.columns else [None] * len(texts)
+        by_field: dict[tuple[int, str | None], list[str]] = {}
+        for at, element in _elements(texts, types):
+            if (said := _said(element["geometry"], element["label"], element["value"])) is not None:
+                by_field.setdefault((at, self._fields[at] or element["field"]), []).append(said)
+        for (at, name), labels in by_field.items():
+            yield self._answer([at], name, labels)
+
+    def _of_annotations(self) -> Iterator[_Answer]:
+        columns = [_texts(self._rows[name]) for name in ("geometry", "label")]
+        values = _texts(self._rows["value"]) if "value" in self._rows.columns else [None] * len(self._rows)
+        fields = self._fields
+        if not self._is_column and "field" in self._rows.columns:
+            fields = _texts(self._rows["field"])
+        together: dict[tuple[Any, ...], tuple[list[int], list[str]]] = {}
+        for at, (geometry, label, value) in enumerate(zip(*columns, values, strict=True)):
+            if (said := _said(geometry, label, value)) is not None:
+                rows, labels = together.setdefault((self._tasks[at], self._workers[at], fields[at]), ([], []))
+                rows.append(at)
+                labels.append(said)
+        for (_, _, name), (rows, labels) in together.items():
+            yield self._answer(rows, name, labels)
+
+    def _answer(self, rows: list[int], field: str | None, labels: list[str]) -> _Answer:
+        at = rows[0]
+        label = labels[0] if len(labels) == 1 else json.dumps(sorted(labels), ensure_ascii=False) if labels else None
+        return _Answer(rows, self._tasks[at], self._workers[at], field, label)
+
+
+def _elements(texts: Sequence[str | None], types: Sequence[str | None]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Take responses apart as an export does; each element comes with the place of its response."""
+    docs = [
+        TaskDoc(task_id=str(at), type=type_, response=Raw(text.encode()))
+        for at, (text, type_) in enumerate(zip(texts, types, strict=True))
+        if text is not None
+    ]
+    tables = build(docs, tables=("annotations",), exported_at=datetime.now(UTC), drift=Drift())
+    for element in tables["annotations"].select(["task_id", "geometry", "label", "value", "field"]).to_pylist():
+        yield int(element["task_id"]), element
+
+
+def _said(geometry: str | None, label: str | None, value: str | None) -> str | None:
+    return label if geometry in _NAMED else value if geometry in _TYPED_IN else None
+
+
+def _texts(column: pd.Series[Any]) -> list[str | None]:
+    return [None if _is_null(value) else str(value) for value in column.tolist()]
+
+
+def _is_null(value: Any) -> bool:
+    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
+
+
+def _table(rows: pd.DataFrame, answers: Sequence[_Answer]) -> pa.Table:
+    times, seconds = _times(rows), _seconds(rows)
+    columns = {
+        "task": [answer.task for answer in answers],
+        "worker": [answer.worker for answer in answers],
+        "field": [answer.field for answer in answers],
+        "label": [answer.label for answer in answers],
+        "repeat": _repeats(answers, times),
+        "answered_at": [times[answer.rows[0]] for answer in answers],
+        "duration_secs": [seconds[answer.rows[0]] for answer in answers],
+    }
+    return pa.table([pa.array(columns[name], LABELS.field(name).type) for name in LABELS.names], schema=LABELS)
+
+
+def _times(rows: pd.DataFrame) -> list[datetime | None]:
+    if "completed_at" not in rows.columns:
+        return [None] * len(rows)
+    moments = pd.to_datetime(rows["completed_at"], utc=True, errors="coerce")
+    return [None if pd.isna(moment) else moment.to_pydatetime() for moment in moments.tolist()]
+
+
+def _seconds(rows: pd.DataFrame) -> list[float | None]:
+    if "duration_secs" not in rows.columns:
+        return [None] * len(rows)
+    return [None if pd.isna(value) else float(value) for value in rows["duration_secs"].tolist()]
+
+
+def _repeats(answers: Sequence[_Answer], times: Sequence[datetime | None]) -> list[int]:
+    """Count a worker's answers to one question by their time, and by their place where there is none."""
+    counts: Counter[tuple[Any, ...]] = Counter()
+    repeats = [0] * len(answers)
+    for at in sorted(range(len(answers)), key=lambda at: _moment(times[answers[at].rows[0]])):
+        key = (answers[at].task, answers[at].worker, answers[at].field)
+        counts[key] += 1
+        repeats[at] = counts[key]
+    return repeats
+
+
+def _moment(time: datetime | None) -> float:
+    return float("-inf") if time is None else time.timestamp()
