@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from refonte_frames.api import IDEMPOTENCY_HEADER
-from refonte_frames.sandbox import queries, wire, work
+from refonte_frames.sandbox import queries, results, wire, work
 from refonte_frames.sandbox.clock import http_date
 from refonte_frames.sandbox.control import CONTROL_ROUTES
 from refonte_frames.sandbox.exchange import Answer, Asked, Refusal, World, refusal_answer
@@ -161,7 +161,11 @@ class _Call(ABC):
     async def _answer(self, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None: ...
 
     async def _send(self, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
-        await _response(answer, self._running.service.clock.now_ms())(scope, receive, send)
+        await _response(self._addressed(answer), self._running.service.clock.now_ms())(scope, receive, send)
+
+    def _addressed(self, answer: Answer) -> Answer:
+        """Let links to result files lead here, whatever port the server had when they were written."""
+        return replace(answer, body=results.addressed(answer.body, self._running.url))
 
     def _handler(self, asked: Asked) -> Any:
         return self._verbs[asked.method]
@@ -226,7 +230,7 @@ class _ApiCall(_Call):
         real = self._handle(asked) if rule.acts_first else refusal_answer(Refusal(500, "Sabotaged before it was read."))
         date = http_date(self._running.service.clock.now_ms())
         headers = (("content-type", "application/json"), ("date", date), ("connection", "close"), *real.headers)
-        await wire.spoil(rule, real, headers, wire.connection_of(tuple(scope["client"])))
+        await wire.spoil(rule, self._addressed(real), headers, wire.connection_of(tuple(scope["client"])))
         await receive()  # until the server has noticed that the connection is gone
 
     async def _sabotage(self, rule: Rule, asked: Asked) -> Answer | None:
@@ -307,7 +311,7 @@ class _ControlCall(_Call):
 
     async def _answer(self, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
         given = asked.headers.get(TOKEN_HEADER, "").encode("latin-1")
-        is_public = asked.path in _PUBLIC
+        is_public = asked.path in _PUBLIC or asked.path.startswith(f"{results.PATH}/")
         if not is_public and not hmac.compare_digest(given, self._running.token.encode()):
             raise Refusal(403, f"The header {TOKEN_HEADER} must hold the control_token of this run's ready line.")
         answer = self._handler(asked)(self._running, asked)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from refonte_frames.sandbox import deliveries, labelers, lifecycle, work
+from refonte_frames.sandbox import deliveries, labelers, lifecycle, results, work
 from refonte_frames.sandbox.checks import a_callback, a_number, a_text, an_object, invalid, required, take
 from refonte_frames.sandbox.clock import stamp
 from refonte_frames.sandbox.exchange import Answer, Asked, Refusal, World, read_object
@@ -33,6 +33,14 @@ def ready(running: Running, _asked: Asked) -> Answer:
 def show_fidelity(_running: Running, _asked: Asked) -> Answer:
     """GET /_sandbox/fidelity: what is documented, inferred or assumed."""
     return Answer.of({"behaviours": ledger()})
+
+
+def show_result(_running: Running, asked: Asked) -> Answer:
+    """GET /_sandbox/results/{recipe}/{name}: a file behind a link in a response; no token, no key."""
+    kind = results.MEDIA_TYPES.get(asked.names["name"].rpartition(".")[2])
+    if kind is None:
+        raise Refusal(404, "There is no such result file.")
+    return Answer(results.content_of(asked.names["recipe"]), headers=(("content-type", kind),))
 
 
 # time and labor
@@ -292,6 +300,7 @@ Handler = Callable[[Running, Asked], Answer]
 CONTROL_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/_sandbox/ready", ready),
     ("GET", "/_sandbox/fidelity", show_fidelity),
+    ("GET", f"{results.PATH}/{{recipe}}/{{name}}", show_result),
     ("GET", "/_sandbox/clock", get_clock),
     ("POST", "/_sandbox/clock", set_clock),
     ("POST", "/_sandbox/work", let_work),

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from refonte_frames.sandbox.clock import stamp
 from refonte_frames.sandbox.exchange import Refusal, encode
 from refonte_frames.sandbox.labor_table import Delivery, Mail
+from refonte_frames.sandbox.results import addressed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,12 +98,15 @@ class Postman:
     ----------
     service : Service
         Whose callbacks.
+    url : str
+        Where the server listens: links to result files lead there.
     allowed_hosts : frozenset of str
         Hosts besides loopback that may be called: a sandbox must not become a way into somebody's network.
     """
 
-    def __init__(self, service: Service, allowed_hosts: frozenset[str] = frozenset()) -> None:
+    def __init__(self, service: Service, url: str, allowed_hosts: frozenset[str] = frozenset()) -> None:
         self._service = service
+        self._url = url
         self._allowed_hosts = allowed_hosts
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
@@ -151,7 +155,7 @@ class Postman:
         if not self._is_allowed(target):
             return _Outcome(None, "not sent: the sandbox calls loopback addresses only, unless it is told otherwise")
         key = auth_key(self._service, event.world)
-        return await _post(target, encode(event.value["body"]), key)
+        return await _post(target, addressed(encode(event.value["body"]), self._url), key)
 
     def _is_allowed(self, url: str) -> bool:
         try:

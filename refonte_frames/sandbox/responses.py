@@ -6,15 +6,18 @@ depends on the task's key and the labeler besides.
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING, Any
 
+from refonte_frames.sandbox.results import Recipe, color_of, link, recipe_of
 from refonte_frames.sandbox.shapes import annotate, blur_annotations, label_names, legacy_annotate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from refonte_frames.sandbox.draws import Draws
+    from refonte_frames.sandbox.results import Kind
 
 __all__ = ["answer_of", "score", "truth_of", "with_uuids"]
 
@@ -253,33 +256,50 @@ def _document_place(params: Params, draws: Draws) -> Response:
 # results behind a link
 
 
-def _link(draws: Draws, name: str) -> Response:
-    return {"url": f"https://results.invalid/{draws.uuid(name)}/{name}.json"}
-
-
 def _segment(params: Params, draws: Draws) -> Response:
-    names = label_names(params["labels"])
-    per_instance = set(params.get("instance_labels") or [])
+    own = draws.sub("mask")
+    per_instance = set(params.get("instance_labels") or []) | _instance_names(params["labels"])
+    names = list(dict.fromkeys(label_names(params["labels"])))
+    indexes = _indexes(names, per_instance)
+    count = max((index for found in indexes.values() for index in found), default=1)
+
+    def url(kind: Kind, name: str, index: int = 0) -> str:
+        gaps = bool(params.get("allow_unlabeled"))
+        return link(Recipe(kind, own.key.hex(), count=count, index=index, has_gaps=gaps), f"{name}.png")
+
     mapping: Response = {}
     labeled: Response = {}
-    index = 0
-    for name in names:
-        marks = []
-        for n in range(2 if name in per_instance else 1):
-            index += 1
-            marks.append({"index": index, "color": [draws.whole(0, 255, name, n, channel) for channel in "rgb"]})
-        urls = [_link(draws, f"{name}-{n}")["url"].replace(".json", ".png") for n in range(len(marks))]
+    for name, found in indexes.items():
+        marks = [{"index": index, "color": "#{:02x}{:02x}{:02x}".format(*color_of(own, index))} for index in found]
+        urls = [url("mask", f"mask-{index}", index) for index in found]
         is_single = name not in per_instance
         mapping[name], labeled[name] = (marks[0], urls[0]) if is_single else (marks, urls)
-    images = {name: _link(draws, name)["url"].replace(".json", ".png") for name in ("image", "indexedImage")}
-    return {"labelMapping": mapping, "annotations": {"combined": images, "labeled": labeled}}
+    combined = {"image": url("colors", "image"), "indexedImage": url("indexes", "indexed")}
+    return {"labelMapping": mapping, "annotations": {"combined": combined, "labeled": labeled}}
 
 
-def _linked(*names: str) -> Callable[[Params, Draws], Response]:
-    def make(_params: Params, draws: Draws) -> Response:
-        return {name: _link(draws, name) for name in names}
+def _instance_names(labels: list[Any]) -> set[str]:
+    """Name the labels that ask for an index per instance (contract 5.2)."""
+    wanted = [label for label in labels if isinstance(label, dict) and label.get("instance_label") is True]
+    return set(label_names(wanted))
+
+
+def _indexes(names: list[str], per_instance: set[str]) -> dict[str, list[int]]:
+    """Count labels from 1 on, and each instance by itself: indexes never repeat (contract 5.4)."""
+    numbers = itertools.count(1)
+    return {name: [next(numbers) for _ in range(2 if name in per_instance else 1)] for name in names}
+
+
+def _linked(**kinds: Kind) -> Callable[[Params, Draws], Response]:
+    def make(params: Params, draws: Draws) -> Response:
+        return {name: {"url": _file(params, draws, name, kind)} for name, kind in kinds.items()}
 
     return make
+
+
+def _file(params: Params, draws: Draws, name: str, kind: Kind) -> str:
+    # One purpose for all files of a response: they tell of the same frames.
+    return link(recipe_of(params, draws.sub("files"), kind), f"{name}.json")
 
 
 def with_uuids(response: Response, draws: Draws, *, keeps_given: bool) -> Response:
@@ -306,17 +326,17 @@ _TRUTHS: dict[str, Callable[[Params, Draws], Response]] = {
     "namedentityrecognition": _recognize,
     "imageannotation": annotate,
     "segmentannotation": _segment,
-    "videoannotation": _linked("annotations"),
-    "videoplaybackannotation": _linked("annotations", "events"),
+    "videoannotation": _linked(annotations="frames"),
+    "videoplaybackannotation": _linked(annotations="tracks", events="events"),
     "comparison": _compare,
     "transcription": _transcribe,
     "datacollection": _transcribe,
     "audiotranscription": _listen,
     "textcollection": _collect,
     "documenttranscription": _read_document,
-    "lidarannotation": _linked("annotations"),
-    "lidarsegmentation": _linked("point_segmentations", "annotations"),
-    "lidarlinking": _linked("annotations"),
+    "lidarannotation": _linked(annotations="cuboids"),
+    "lidarsegmentation": _linked(point_segmentations="points", annotations="cuboids"),
+    "lidarlinking": _linked(annotations="cameras"),
     **{
         name: legacy_annotate(name)
         for name in ("annotation", "polygonannotation", "lineannotation", "pointannotation", "cuboidannotation")

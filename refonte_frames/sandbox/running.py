@@ -27,6 +27,8 @@ class Running:
         Delivers callbacks.
     token : str
         What a control call must carry.
+    url : str
+        Where the server listens.
     hosts : frozenset of str
         Values of the Host header that are answered: another one is a web page that had its name rebound to us.
     switches_at_start : Switches
@@ -41,6 +43,7 @@ class Running:
     faults: Faults
     postman: Postman
     token: str
+    url: str
     hosts: frozenset[str]
     switches_at_start: Switches = field(init=False)
     requests: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=10_000))

@@ -54,10 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _cannot_start(error)
     port = sock.getsockname()[1]
     hosts = frozenset(f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]"))
-    postman = Postman(service, frozenset(options.allow_callback_host))
-    running = Running(service, Faults(service.seed), postman, secrets.token_urlsafe(24), hosts)
+    url = f"http://{f'[{options.host}]' if ':' in options.host else options.host}:{port}"
+    postman = Postman(service, url, frozenset(options.allow_callback_host))
+    running = Running(service, Faults(service.seed), postman, secrets.token_urlsafe(24), url, hosts)
     try:
-        asyncio.run(_serve(running, sock, options.host, exits_with_parent=options.exit_with_parent))
+        asyncio.run(_serve(running, sock, exits_with_parent=options.exit_with_parent))
     finally:
         with store.transaction():
             service.keep_time()
@@ -114,7 +115,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve(running: Running, sock: socket.socket, host: str, *, exits_with_parent: bool) -> None:
+async def _serve(running: Running, sock: socket.socket, *, exits_with_parent: bool) -> None:
     config = uvicorn.Config(
         make_app(running),
         http=TrackedProtocol,
@@ -140,7 +141,7 @@ async def _serve(running: Running, sock: socket.socket, host: str, *, exits_with
         loop.add_signal_handler(number, stop)
     if exits_with_parent:
         threading.Thread(target=_wait_for_end_of_stdin, args=(loop, stop), daemon=True).start()
-    _say_ready(running, sock, host)
+    _say_ready(running)
     deliveries = asyncio.create_task(running.postman.run())
     await server.serve(sockets=[sock])
     deliveries.cancel()
@@ -154,10 +155,9 @@ def _wait_for_end_of_stdin(loop: asyncio.AbstractEventLoop, stop: Callable[[], N
         loop.call_soon_threadsafe(stop)
 
 
-def _say_ready(running: Running, sock: socket.socket, host: str) -> None:
+def _say_ready(running: Running) -> None:
     """Print the one line; connections are queued by the listening socket from here on."""
-    name = f"[{host}]" if ":" in host else host
-    url = f"http://{name}:{sock.getsockname()[1]}"
+    url = running.url
     line = {"url": url, "base_url": f"{url}/v1", "pid": os.getpid(), "control_token": running.token}
     line["page_url"] = f"{url}/_sandbox/?token={running.token}"
     sys.stdout.write(json.dumps(line) + "\n")

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from refonte_frames.sandbox.draws import Draws
 
-__all__ = ["annotate", "blur_annotations", "label_names", "legacy_annotate"]
+__all__ = ["SIZES", "annotate", "blur_annotations", "label_names", "legacy_annotate"]
 
 Params = dict[str, Any]
 Response = dict[str, Any]
@@ -34,12 +34,13 @@ def _names_of(spec: Any) -> list[str]:
     return label_names(spec.get("objects_to_annotate") if isinstance(spec, dict) else None)
 
 
-_SIZES = ((640, 480), (1280, 720), (1920, 1080))
+#: Of made-up pictures: the attachments are never fetched.
+SIZES = ((640, 480), (1280, 720), (1920, 1080))
 
 
 def annotate(params: Params, draws: Draws) -> Response:
     """Draw what is truly there: every asked geometry occurs, the first of them at least once."""
-    width, height = draws.pick(_SIZES, "size")
+    width, height = draws.pick(SIZES, "size")
     annotations: list[Response] = []
     for geometry, spec in params["geometries"].items():
         chosen = spec if isinstance(spec, dict) else {}
@@ -182,7 +183,7 @@ def legacy_annotate(task_type: str) -> Callable[[Params, Draws], Response]:
     shape = _LEGACY[task_type]
 
     def draw(params: Params, draws: Draws) -> Response:
-        width, height = draws.pick(_SIZES, "size")
+        width, height = draws.pick(SIZES, "size")
         names = label_names(params["objects_to_annotate"])
         drawn = []
         for n in range(draws.whole(1, 4, "objects")):

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
 
 from refonte_frames.sandbox.deliveries import RETRY_SECS
 from refonte_frames.sandbox.session import Sandbox
@@ -176,6 +177,26 @@ def test_a_batch_is_called_back_once(own: Sandbox, live: Any, receiver: Receiver
     assert receiver.bodies == [
         {"batch": "b", "status": "completed", "stats": {"canceled": 1, "completed": 3, "error": 1}}
     ]
+
+
+def test_links_in_callbacks_and_after_a_restart_lead_to_the_server(
+    tmp_path: Any, world_of: Callable[..., Any], receiver: Receiver
+) -> None:
+    """To wherever it listens now, not to where it did when the task ended; the file is the same."""
+    sent = {"attachment": "http://example.com/a.png", "labels": ["soil"], "callback_url": receiver.url}
+    with Sandbox(db=tmp_path / "sandbox.db") as sandbox:
+        world = world_of(sandbox, "test_demo")
+        task = world.ok("POST", "/task/segmentannotation", json=sent)
+        receiver.wait_for(1)
+        link = receiver.bodies[0]["response"]["annotations"]["labeled"]["soil"]
+        assert receiver.bodies[0]["task"]["response"]["annotations"]["labeled"]["soil"] == link
+        assert link.startswith(f"{sandbox.url}/")
+        before = requests.get(link, timeout=30).content
+    with Sandbox(db=tmp_path / "sandbox.db") as sandbox:
+        (task,) = world_of(sandbox, "test_demo").ok("GET", "/tasks")["docs"]
+        link = task["response"]["annotations"]["labeled"]["soil"]
+        assert link.startswith(f"{sandbox.url}/")
+        assert requests.get(link, timeout=30).content == before
 
 
 def test_mail_goes_to_the_outbox(own: Sandbox, live: Any) -> None:

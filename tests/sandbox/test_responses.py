@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from refonte_frames.sandbox.draws import Draws
 from refonte_frames.sandbox.exchange import Refusal
 from refonte_frames.sandbox.responses import answer_of, score, truth_of, with_uuids
+from refonte_frames.sandbox.results import PATH, content_of
 from refonte_frames.sandbox.task_types import FORMS, TYPES, check_params
 
 JSON = st.recursive(
@@ -89,6 +91,8 @@ def test_every_accepted_task_can_be_answered(request: tuple[str, dict[str, Any]]
     assert isinstance(answer, dict)
     assert msgspec.json.decode(msgspec.json.encode(answer)) == answer
     assert 0 <= score(kind, truth, answer) <= 1
+    for address in set(re.findall(f"{PATH}/([^/]+)/", msgspec.json.encode(answer).decode())):
+        assert content_of(address) == content_of(address) != b""
 
 
 def boxes_of(seed: int, **spec: Any) -> list[dict[str, Any]]:
