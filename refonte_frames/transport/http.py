@@ -43,7 +43,8 @@ __all__ = ["MAX_REPLY_BYTES", "Transport"]
 
 #: A page of 100 tasks is well below this; a reply above it is taken for an attack or a fault.
 MAX_REPLY_BYTES: Final = 64 * 2**20
-_READ_BYTES: Final = 64 * 2**10
+#: A page fits into one read: parts of 64 KiB cost twice as much as all else that is done to receive it.
+_READ_BYTES: Final = 2**20
 _CONNECT_SECS: Final = 10.0
 _KEPT_HEADERS: Final = frozenset({"content-type", "content-encoding", "date", "retry-after", "warning", "location"})
 _deadline = threading.local()
