@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     )
     from refonte_frames.sandbox.session import Sandbox
     from refonte_frames.upload.convert import from_tasks, to_tasks
+    from refonte_frames.upload.report import SubmitReport
     from refonte_frames.upload.submit import plan, submit
 
 #: Where each public function and class lives.
@@ -46,6 +47,7 @@ _HOMES = {
     "Export": "export.opened",
     "ExportReport": "export.report",
     "Sandbox": "sandbox.session",
+    "SubmitReport": "upload.report",
     "add_tags": "resources.tasks",
     "audit": "resources.tasks",
     "cancel": "resources.tasks",
@@ -114,6 +116,7 @@ __all__ = [
     "SchemaDrift",
     "ServiceError",
     "SubmitInterrupted",
+    "SubmitReport",
     "TooManyRequests",
     "Unauthorized",
     "WaitTimeout",

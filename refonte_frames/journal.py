@@ -22,7 +22,7 @@ from refonte_frames.errors import JournalError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["Entry", "Journal", "State"]
+__all__ = ["Entry", "Journal", "Seen", "State"]
 
 State = Literal["sending", "unsent", "created", "existing", "failed", "unknown", "changed"]
 
@@ -41,6 +41,9 @@ _COLUMNS: Final = (
     "error_code, error_message, tries"
 )
 _INSERT: Final = f"INSERT OR REPLACE INTO rows({_COLUMNS}) VALUES ({','.join('?' * 11)})"  # noqa: S608 - constants
+#: In SQLite's own temporary file: it goes when the connection does.
+_SEEN: Final = """CREATE TEMP TABLE IF NOT EXISTS seen(
+  name TEXT PRIMARY KEY, sent_hash BLOB NOT NULL, next_number INTEGER NOT NULL, row INTEGER NOT NULL) WITHOUT ROWID"""
 _KEYS_A_QUERY: Final = 500
 
 
@@ -83,6 +86,25 @@ class Entry:
     def has_task(self) -> bool:
         """Whether the row's task is known."""
         return self.state in ("created", "existing")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is remembered of an id while one call lasts.
+
+    Attributes
+    ----------
+    sent_hash : bytes
+        Of the row that bore it first; empty when rows with different content did.
+    next_number : int
+        The number that the next equal row gets; 1 is the bare id.
+    row : int
+        The first row that bore it, counted from 0 over the whole input.
+    """
+
+    sent_hash: bytes
+    next_number: int
+    row: int
 
 
 class Journal:
@@ -177,6 +199,33 @@ class Journal:
             return
         with self._guarded("cannot be written"), self._transaction():
             self._db.executemany(_INSERT, lines)
+
+    def seen(self, names: Sequence[str]) -> dict[str, Seen]:
+        """Look up which of these names were remembered since the journal was opened."""
+        found: dict[str, Seen] = {}
+        with self._guarded("cannot be read"):
+            self._db.execute(_SEEN)
+            for start in range(0, len(names), _KEYS_A_QUERY):
+                some = names[start : start + _KEYS_A_QUERY]
+                marks = ",".join("?" * len(some))
+                query = f"SELECT name, sent_hash, next_number, row FROM seen WHERE name IN ({marks})"  # noqa: S608
+                found |= {name: Seen(*line) for name, *line in self._db.execute(query, some)}
+        return found
+
+    def remember(self, seen: Mapping[str, Seen]) -> None:
+        """Remember names until the journal is closed, on disk and outside its file, however many there are.
+
+        Raises
+        ------
+        JournalError
+            If there is no room for temporary files.
+        """
+        lines = [(name, each.sent_hash, each.next_number, each.row) for name, each in seen.items()]
+        with self._guarded("cannot remember the ids of this call"):
+            self._db.execute(_SEEN)
+            self._db.execute("BEGIN")
+            self._db.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)", lines)
+            self._db.execute("COMMIT")
 
     def counts(self) -> dict[str, int]:
         """Count the entries by state."""

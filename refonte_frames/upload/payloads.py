@@ -18,9 +18,11 @@ from refonte_frames.upload.task_types import checked_type, missing_parameters
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping, Sequence
 
+    import numpy as np
+
     from refonte_frames.upload.mapping import RowMapping
 
-__all__ = ["Payload", "PayloadBuilder", "with_id"]
+__all__ = ["Payload", "PayloadBuilder", "key_codes", "with_id"]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -315,16 +317,27 @@ def _own_id(value: Any, mapping: RowMapping, *, has_broken_integers: bool) -> st
     raise CellError("bad_unique_id", f"unique_id is a text that is not empty, or an integer, not {value!r}")
 
 
-def _groups(keys: pd.Series[Any]) -> list[list[int]]:
-    """List the positions of each key, keys in the order in which they first appear; rows without key together."""
+def key_codes(keys: pd.Series[Any]) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    """Give each key to group by a number, in the order in which they first appear; rows without a key get -1.
+
+    Raises
+    ------
+    ColumnError
+        They are lists or objects.
+    """
     try:
         codes, _ = pd.factorize(keys, use_na_sentinel=True)
     except (TypeError, NotImplementedError):
         raise ColumnError(
             f"The column {keys.name!r} to group by holds lists or objects; group by text or numbers."
         ) from None
+    return codes
+
+
+def _groups(keys: pd.Series[Any]) -> list[list[int]]:
+    """List the positions of each key, keys in the order in which they first appear; rows without key together."""
     groups: dict[int, list[int]] = {}
-    for at, code in enumerate(codes.tolist()):
+    for at, code in enumerate(key_codes(keys).tolist()):
         groups.setdefault(code, []).append(at)
     return list(groups.values())
 

@@ -43,6 +43,8 @@ class Task:
         Finds it in the journal.
     differing : tuple of int
         Those of its rows that would have sent something else, such as other metadata.
+    is_echo : bool
+        Whether rows before it, of the same call, stood for this task already; it is not sent once more.
     """
 
     positions: tuple[int, ...]
@@ -54,6 +56,7 @@ class Task:
     n_bytes: int
     error: CellError | None
     differing: tuple[int, ...] = ()
+    is_echo: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,28 @@ def tell_apart(payloads: Iterable[Payload], duplicates: Duplicates, *, has_own_i
     InputError
         Equal ids under ``"error"``, with the rows of the first few.
     """
-    tasks = [
+    tasks = tasks_of(payloads)
+    by_id = by_id_of(tasks)
+    if has_own_ids:
+        by_id = {
+            unique_id: same
+            for unique_id, same in by_id.items()
+            if is_auto_id(unique_id) or not _are_in_conflict(unique_id, same)
+        }
+    repeated = {unique_id: same for unique_id, same in by_id.items() if len(same) > 1}
+    if repeated and duplicates == "error":
+        raise InputError(_say_repeated(repeated))
+    if repeated and duplicates == "share":
+        tasks = share(tasks, repeated)
+    if duplicates == "each":
+        _number(by_id)
+    _set_row_keys(tasks)
+    return tasks
+
+
+def tasks_of(payloads: Iterable[Payload]) -> list[Task]:
+    """Make a task of each payload, without its row key."""
+    return [
         Task(
             payload.positions,
             payload.type,
@@ -109,25 +133,15 @@ def tell_apart(payloads: Iterable[Payload], duplicates: Duplicates, *, has_own_i
         )
         for payload in payloads
     ]
+
+
+def by_id_of(tasks: Iterable[Task]) -> dict[str, list[Task]]:
+    """Gather the tasks that can be sent by their ids, in row order."""
     by_id: dict[str, list[Task]] = {}
     for task in tasks:
         if task.error is None and task.unique_id is not None:
             by_id.setdefault(task.unique_id, []).append(task)
-    if has_own_ids:
-        by_id = {
-            unique_id: same
-            for unique_id, same in by_id.items()
-            if is_auto_id(unique_id) or not _are_in_conflict(unique_id, same)
-        }
-    repeated = {unique_id: same for unique_id, same in by_id.items() if len(same) > 1}
-    if repeated and duplicates == "error":
-        raise InputError(_say_repeated(repeated))
-    if repeated and duplicates == "share":
-        tasks = _shared(tasks, repeated)
-    if duplicates == "each":
-        _number(by_id)
-    _set_row_keys(tasks)
-    return tasks
+    return by_id
 
 
 def _set_row_keys(tasks: Sequence[Task]) -> None:
@@ -138,9 +152,14 @@ def _set_row_keys(tasks: Sequence[Task]) -> None:
         if task.unique_id is not None:
             task.row_key = f"{task.type}:{task.unique_id}"
         else:
-            digest = task.sent_hash.hex()
-            unnamed[digest] += 1
-            task.row_key = f"body:{digest}#{unnamed[digest]}"
+            name = unnamed_key(task)
+            unnamed[name] += 1
+            task.row_key = f"{name}#{unnamed[name]}"
+
+
+def unnamed_key(task: Task) -> str:
+    """Name a task that has no id by what is sent; its occurrence number comes behind."""
+    return f"body:{task.sent_hash.hex()}"
 
 
 def decide(
@@ -182,13 +201,21 @@ def _decide(task: Task, entry: Entry | None, now: float, resubmit: Sequence[str]
     return Decision("settle", entry.generation, changed=is_changed, entry=entry)
 
 
-def choose(tasks: Sequence[Task], decisions: Sequence[Decision], limit: int | None) -> tuple[set[int], int]:
+def choose(
+    tasks: Sequence[Task], decisions: Sequence[Decision], limit: int | None, *, skips_refused: bool = False
+) -> tuple[set[int], int]:
     """Choose the tasks that this call sends, by their place in the list, and count their rows.
 
-    Tasks that were refused before come last, or a limit would never get past them.
+    Tasks that were refused before come last, or not at all, or a limit would never get past them.
     """
     looked_at = [at for at, decision in enumerate(decisions) if decision.action == "recheck"]
-    sent = [at for at, decision in enumerate(decisions) if decision.action in SENDING_ACTIONS and at not in looked_at]
+    sent = [
+        at
+        for at, decision in enumerate(decisions)
+        if decision.action in SENDING_ACTIONS and decision.action != "recheck"
+    ]
+    if skips_refused:
+        sent = [at for at in sent if not _was_refused(decisions[at])]
     sent.sort(key=lambda at: _was_refused(decisions[at]))
     chosen = {*looked_at, *sent[:limit]}
     return chosen, sum(len(tasks[at].positions) for at in chosen)
@@ -229,7 +256,7 @@ def _say_repeated(repeated: Mapping[str, Sequence[Task]]) -> str:
     )
 
 
-def _shared(tasks: Sequence[Task], repeated: Mapping[str, Sequence[Task]]) -> list[Task]:
+def share(tasks: Sequence[Task], repeated: Mapping[str, Sequence[Task]]) -> list[Task]:
     """Let the first task of an id stand for the rows of all; the others leave the list."""
     gone: set[int] = set()
     for same in repeated.values():
@@ -251,7 +278,7 @@ def _number(by_id: Mapping[str, Sequence[Task]]) -> None:
         kept: set[str] = set()
         unnumbered: list[Task] = []
         for task in same:
-            if task.given_id is None or task.given_id in kept or not _is_numbered(unique_id, task.given_id):
+            if task.given_id is None or task.given_id in kept or not is_numbered(unique_id, task.given_id):
                 unnumbered.append(task)
             else:
                 task.unique_id = task.given_id
@@ -262,11 +289,15 @@ def _number(by_id: Mapping[str, Sequence[Task]]) -> None:
 
 
 def _names(unique_id: str) -> Iterator[str]:
-    yield unique_id
-    yield from (f"{unique_id}#{count}" for count in itertools.count(2))
+    return (numbered(unique_id, count) for count in itertools.count(1))
 
 
-def _is_numbered(unique_id: str, given_id: str) -> bool:
+def numbered(unique_id: str, number: int) -> str:
+    """Name the n-th of equal rows: the first has the bare id."""
+    return unique_id if number == 1 else f"{unique_id}#{number}"
+
+
+def is_numbered(unique_id: str, given_id: str) -> bool:
     """Whether an id is this one, bare or with a number; if not, it was made of other content."""
     head, _, number = given_id.rpartition("#")
     return given_id == unique_id or (head == unique_id and number.isdecimal())

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from refonte_frames.upload.plan import Decision, Task
     from refonte_frames.upload.settle import Settled
 
-__all__ = ["count_outcomes", "listed", "plan_frame", "receipt_of", "told_what_is_left", "unsent_receipt"]
+__all__ = ["OUTCOMES", "count_outcomes", "listed", "plan_frame", "receipt_of", "told_what_is_left", "unsent_receipt"]
 
-_OUTCOMES: Final = ("created", "existing", "failed", "unsent", "unknown")
+OUTCOMES: Final = ("created", "existing", "failed", "unsent", "unknown")
 
 
 def receipt_of(
@@ -105,7 +105,7 @@ def unsent_receipt(frame: pd.DataFrame) -> pd.DataFrame:
 def count_outcomes(receipt: pd.DataFrame) -> dict[str, int]:
     """Count the rows by outcome; every outcome is there, with 0 if need be."""
     found = Counter(receipt["outcome"].tolist())
-    return {outcome: found.get(outcome, 0) for outcome in _OUTCOMES}
+    return {outcome: found.get(outcome, 0) for outcome in OUTCOMES}
 
 
 def plan_frame(

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from refonte_frames.errors import NotEnabled, RefonteError
-from refonte_frames.interrupts import noted_interrupts
 from refonte_frames.journal import Entry, State
 from refonte_frames.upload.identity import idempotency_key
 from refonte_frames.upload.settle import Job, Settled, Settler
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from refonte_frames.progress import Bar
     from refonte_frames.upload.plan import Decision, Task
 
-__all__ = ["Run", "Work"]
+__all__ = ["Run", "Work", "settled_before"]
 
 #: So many equal refusals in a row, without a success between, are no matter of single rows any more.
 _EQUAL_REFUSALS: Final = 20
@@ -54,12 +53,15 @@ class Work:
 
 @dataclass(slots=True)
 class Run:
-    """One run over the tasks of a frame.
+    """One run over the tasks of a frame, or of one chunk after the other.
 
     Attributes
     ----------
     settled : dict of int to Settled
-        What came of each task, by its place in the list; what is not in it was not begun.
+        What came of each task, by its place in the list; what is not in it was not begun. Of one frame or chunk: who
+        carries out the next begins a new one.
+    first_row : int
+        Where the chunk begins in the whole input, for sentences.
     halted_by : RefonteError or None
         Why the run, or one type of task, was stopped.
     was_interrupted : bool
@@ -72,6 +74,7 @@ class Run:
     stops_at_failure: bool
     bar: Bar
     settled: dict[int, Settled] = field(default_factory=dict)
+    first_row: int = 0
     halted_by: RefonteError | None = None
     was_interrupted: bool = False
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -90,20 +93,26 @@ class Run:
             If the journal cannot be written; nothing more is sent then.
         """
         settler = Settler(self.client, self._stop, self.resubmit)
-        with (
-            ThreadPoolExecutor(self.client.max_workers, thread_name_prefix="refonte-submit") as pool,
-            noted_interrupts(self._interrupt),
-        ):
+        with ThreadPoolExecutor(self.client.max_workers, thread_name_prefix="refonte-submit") as pool:
             try:
                 self._loop(work, settler, pool)
             except BaseException:
                 self._stop.set()
                 raise
 
-    def _interrupt(self) -> None:
+    def interrupt(self) -> None:
         """Begin nothing more; what is under way is settled by the loop as ever."""
         self.was_interrupted = True
         self._stop.set()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing more will be begun, of any type."""
+        return self._stop.is_set()
+
+    def is_off(self, task_type: str | None) -> bool:
+        """Whether the account may not make tasks of this type."""
+        return task_type in self._off_types
 
     def _loop(self, work: Iterator[Work], settler: Settler, pool: ThreadPoolExecutor) -> None:
         """Keep the workers busy; each turn commits the outcomes that came and the intents that go, together."""
@@ -184,7 +193,9 @@ class Run:
         self._refusals = self._refusals + 1 if refusal == self._refusal else 1
         self._refusal = refusal
         if self.stops_at_failure:
-            self._halt(_restated(settled, f"Row {task.positions[0]} was refused ({settled.error_code})"))
+            self._halt(
+                _restated(settled, f"Row {self.first_row + task.positions[0]} was refused ({settled.error_code})")
+            )
         elif self._refusals >= _EQUAL_REFUSALS:
             self._halt(_restated(settled, f"Stopped after {self._refusals} equal refusals in a row"))
 
@@ -235,6 +246,14 @@ def _job(item: Work, entry: Entry, run_id: str) -> Job:
         is_changed=decision.changed,
         known=_known(entry, is_changed=decision.changed) if is_recheck else None,
     )
+
+
+def settled_before(entry: Entry) -> Settled:
+    """Say of a task that is not looked at once more what the journal knows of its end."""
+    if entry.has_task:
+        return _known(entry, is_changed=False)
+    outcome: Literal["failed", "unsent"] = "failed" if entry.state == "failed" else "unsent"
+    return Settled(outcome, error_code=entry.error_code, error_message=entry.error_message, tries=entry.tries)
 
 
 def _known(entry: Entry, *, is_changed: bool) -> Settled:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, overload
+
+import pandas as pd
 
 from refonte_frames import progress as bars
 from refonte_frames.client import Client, resolve_client
@@ -19,7 +22,9 @@ from refonte_frames.errors import (
     SubmitInterrupted,
     Unauthorized,
 )
-from refonte_frames.frames import as_pandas
+from refonte_frames.frames import as_pandas, can_be_read_once, comes_in_pieces, pieces_of
+from refonte_frames.interrupts import noted_interrupts
+from refonte_frames.upload.chunks import chunks_of, joined
 from refonte_frames.upload.foresight import foresee, with_foreseen
 from refonte_frames.upload.mapping import Duplicates, MappingRequest, RowMapping, resolve_mapping
 from refonte_frames.upload.opening import (
@@ -41,17 +46,63 @@ from refonte_frames.upload.receipts import (
     told_what_is_left,
     unsent_receipt,
 )
+from refonte_frames.upload.repeats import InMemory
 from refonte_frames.upload.run import Run, Work
+from refonte_frames.upload.stream import submit_pieces, told_apart
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Hashable, Iterator, Mapping, Sequence
 
-    import pandas as pd
+    from refonte_frames.upload.report import SubmitReport
 
 __all__ = ["plan", "submit"]
 
 
+@overload
+def submit(
+    frame: Iterator[Any] | list[Any] | tuple[Any, ...],
+    *,
+    type: str | None = ...,
+    project: str | None = ...,
+    batch: str | None = ...,
+    columns: Mapping[str, Hashable] | None = ...,
+    metadata: Sequence[Hashable] | Mapping[str, Hashable] | str | None = ...,
+    params: Mapping[str, Any] | None = ...,
+    unique_id: Hashable | None = ...,
+    duplicates: Duplicates = ...,
+    group_by: Hashable | None = ...,
+    journal: str | os.PathLike[str] | None = ...,
+    chunk_rows: int = ...,
+    limit: int | None = ...,
+    on_error: OnError = ...,
+    resubmit: Sequence[str] = ...,
+    clear_unique_id_on_error: bool = ...,
+    progress: bool = ...,
+    client: Client | None = ...,
+) -> SubmitReport: ...
+@overload
+def submit(
+    frame: Any,
+    *,
+    type: str | None = ...,
+    project: str | None = ...,
+    batch: str | None = ...,
+    columns: Mapping[str, Hashable] | None = ...,
+    metadata: Sequence[Hashable] | Mapping[str, Hashable] | str | None = ...,
+    params: Mapping[str, Any] | None = ...,
+    unique_id: Hashable | None = ...,
+    duplicates: Duplicates = ...,
+    group_by: Hashable | None = ...,
+    journal: str | os.PathLike[str] | None = ...,
+    chunk_rows: int = ...,
+    limit: int | None = ...,
+    on_error: OnError = ...,
+    resubmit: Sequence[str] = ...,
+    clear_unique_id_on_error: bool = ...,
+    progress: bool = ...,
+    client: Client | None = ...,
+) -> pd.DataFrame: ...
 def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
     frame: Any,
     *,
@@ -72,7 +123,7 @@ def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
     clear_unique_id_on_error: bool = False,
     progress: bool = True,
     client: Client | None = None,
-) -> pd.DataFrame:
+) -> pd.DataFrame | SubmitReport:
     """Make one labeling task of every row, exactly once, and return the rows with what became of each.
 
     Stop it at any moment, by Ctrl-C, a crash or a power cut, and run the same line again: it goes on where it was.
@@ -81,7 +132,8 @@ def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
     Parameters
     ----------
     frame : pandas.DataFrame, polars.DataFrame, pyarrow.Table, or anything with ``__arrow_c_stream__``
-        One row an attachment. It is not changed.
+        One row an attachment. It is not changed. An iterable of frames or a pyarrow.RecordBatchReader is read piece by
+        piece, in constant memory; see Notes.
     type : str, optional
         A documented task type, such as ``"imageannotation"``. Default: the column ``type`` says it row by row.
     project, batch : str, optional
@@ -105,7 +157,7 @@ def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
         Where to write down what was sent. Default: a file in the user's state folder, named after host, key,
         type, project and batch.
     chunk_rows : int
-        Rows whose bodies are held in memory at a time.
+        Rows whose bodies are held in memory at a time; of input that comes in pieces, rows that are.
     limit : int, optional
         Send at most so many tasks in this call; the next call goes on. For a pilot.
     on_error : {"collect", "raise"}
@@ -127,6 +179,8 @@ def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
         ``created`` (by this journal, now or before), ``existing`` (the platform had this very task), ``failed``,
         ``unsent`` (the run stopped before it) or ``unknown`` (only with ``unique_id=None``). ``attrs["refonte"]``
         holds counts, seconds, requests by status, the run's id and the journal's path.
+    SubmitReport
+        Instead, of input that is read piece by piece: the counts, and where the receipts lie as Parquet files.
 
     Raises
     ------
@@ -150,6 +204,12 @@ def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
     -----
     One POST a row; on resume none for rows that have their task. A 409 costs one GET. Nothing is looked up first.
     Contract 1.4, 1.5 and 2.3.
+
+    Input that is read piece by piece is worked off in chunks of `chunk_rows`: a bad row of a later chunk is found when
+    the chunks before it are sent, and ends as ``failed`` (under ``on_error="raise"`` it stops the call there). Equal
+    rows are found across all chunks: under ``duplicates="error"`` the first is sent and the others fail. `group_by`
+    needs rows sorted by group. With a `limit` reading stops once it is reached, and rows refused by an earlier call
+    wait. Run the same call on the same input again to go on after a stop.
 
     Examples
     --------
@@ -188,6 +248,8 @@ def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
     options.check(request)
     began = time.monotonic()
     client = resolve_client(client)
+    if comes_in_pieces(frame):
+        return submit_pieces(frame, request, options, client)
     before = Counter(client.requests_by_status())
     rows_in = as_pandas(frame)
     with _receipt_on_refusal(rows_in):
@@ -202,7 +264,8 @@ def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
         with bars.bar(rows, "Submitting", "rows", progress=progress) as bar:
             run = Run(job.client, book, tuple(resubmit), on_error == "raise", bar)
             try:
-                run.carry_out(_work(job, decisions, chosen, chunk_rows))
+                with noted_interrupts(run.interrupt):
+                    run.carry_out(_work(job, decisions, chosen, chunk_rows))
             except JournalError as error:
                 error.receipt = receipt_of(job.frame, job.tasks, decisions, run.settled)
                 raise
@@ -303,8 +366,9 @@ Write columns={'attachment': 'text'}.
     options.check(request)
     if lookup and unique_id is None:
         raise InputError("lookup=True asks the platform for ids, and with unique_id=None the rows have none.")
-    rows = as_pandas(frame)
-    job = _prepare(rows, request, chunk_rows=chunk_rows, progress=progress, client=resolve_client(client))
+    rows, in_pieces = _all_rows(frame)
+    client = resolve_client(client)
+    job = _prepare(rows, request, chunk_rows=chunk_rows, progress=progress, client=client, in_pieces=in_pieces)
     if on_error == "raise":
         _refuse_bad_rows(job.tasks)
     path = journal_path(job.client, job.mapping, journal)
@@ -356,10 +420,35 @@ def _receipt_on_refusal(rows: pd.DataFrame) -> Iterator[None]:
         raise
 
 
-def _prepare(rows: pd.DataFrame, request: MappingRequest, *, chunk_rows: int, progress: bool, client: Client) -> _Job:
+def _all_rows(frame: Any) -> tuple[pd.DataFrame, bool]:
+    """Read all rows at once, and tell whether they came in pieces that can be read again."""
+    if not comes_in_pieces(frame):
+        return as_pandas(frame), False
+    if can_be_read_once(frame):
+        raise InputError(
+            "plan would use up the iterator, and nothing would be left to submit. Pass a frame, "
+            "or a list of frames, or make the iterator once for plan and once more for submit: rf.plan(list(…), …)."
+        )
+    chunks = list(chunks_of(pieces_of(frame), sys.maxsize))
+    return joined(chunks) if chunks else pd.DataFrame(), True
+
+
+def _prepare(
+    rows: pd.DataFrame,
+    request: MappingRequest,
+    *,
+    chunk_rows: int,
+    progress: bool,
+    client: Client,
+    in_pieces: bool = False,
+) -> _Job:
     """Check everything that can be checked before the first row is sent."""
     mapping = resolve_mapping(list(rows.columns), request)
-    builder = PayloadBuilder(rows, mapping, inherited_parameters(client, mapping))
+    inherited = inherited_parameters(client, mapping)
+    builder = PayloadBuilder(rows, mapping, inherited)
+    if in_pieces:
+        _, tasks = told_apart(rows, mapping, inherited, InMemory(), first_row=0)
+        return _Job(rows, mapping, builder, tasks, client)
 
     def payloads() -> Iterator[Any]:
         with bars.bar(len(rows), "Checking", "rows", progress=progress and len(rows) > chunk_rows) as bar:

@@ -11,6 +11,7 @@ from refonte_frames.client import Client
 from refonte_frames.errors import ApiError, DuplicateUniqueId
 from refonte_frames.export.report import ExportReport
 from refonte_frames.upload.convert import from_tasks, to_tasks
+from refonte_frames.upload.report import SubmitReport
 from refonte_frames.upload.submit import plan, submit
 
 frame = pd.DataFrame({"text": ["a"]})
@@ -21,6 +22,9 @@ assert_type(plan(frame, type="categorization", columns={"attachment": "text"}, m
 assert_type(to_tasks(frame, type="categorization", metadata={"source": "text"}), list[dict[str, Any]])
 assert_type(from_tasks([{"type": "categorization"}], rows="attachment", metadata="columns"), pd.DataFrame)
 assert_type(rf.submit(frame, type="categorization"), pd.DataFrame)
+assert_type(frame.pipe(rf.submit, type="categorization"), pd.DataFrame)
+assert_type(rf.submit((frame for _ in range(2)), type="categorization"), SubmitReport)
+assert_type(rf.submit([frame, frame], type="categorization").counts, dict[str, int])
 assert_type(rf.export_tasks("out"), ExportReport)
 assert_type(rf.cancel(frame, clear_unique_id=True, dry_run=True), pd.DataFrame)
 assert_type(rf.set_metadata(frame, columns={"source": "text"}), pd.DataFrame)
@@ -37,7 +41,7 @@ except DuplicateUniqueId as error:
 except ApiError as error:
     assert_type(error.status_code, int)
 
-submit(frame, duplicates="drop")  # type: ignore[arg-type]
+submit(frame, duplicates="drop")  # type: ignore[call-overload]
 rf.add_tags(frame)  # type: ignore[call-arg]
-submit(frame, "categorization")  # type: ignore[call-arg]
-submit(frame, instruction="Label it")  # type: ignore[call-arg]
+submit(frame, "categorization")  # type: ignore[call-overload]
+submit(frame, instruction="Label it")  # type: ignore[call-overload]
