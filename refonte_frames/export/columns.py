@@ -55,11 +55,18 @@ _Extras = dict[int, dict[str, str]]
 _NULL: Final = Raw(b"null")
 
 
+class _Attachment(Struct, gc=False):
+    """An attachment that is an object (contract 5.2)."""
+
+    content: str | None = None
+    url: str | None = None
+
+
 class _Head(Struct, gc=False):
     """The parts of params that have a column of their own."""
 
-    attachment: str | None = None
-    attachments: list[str] | None = None
+    attachment: str | _Attachment | None = None
+    attachments: list[str | _Attachment] | None = None
     attachment_type: str | None = None
 
 
@@ -243,8 +250,10 @@ def _seconds(start: pa.Array, end: pa.Array) -> pa.Array:
 def _attachments(docs: Sequence[TaskDoc], drift: Drift) -> dict[str, pa.Array]:
     heads = [_head(doc.params, drift) for doc in docs]
     return {
-        "attachment": pa.array([head.attachment for head in heads], pa.string()),
-        "attachments": pa.array([head.attachments for head in heads], TEXTS),
+        "attachment": pa.array([_text_of(head.attachment) for head in heads], pa.string()),
+        "attachments": pa.array(
+            [None if head.attachments is None else list(map(_text_of, head.attachments)) for head in heads], TEXTS
+        ),
         "attachment_type": pa.array([head.attachment_type for head in heads], DICT),
     }
 
@@ -261,8 +270,14 @@ def _head(params: Raw, drift: Drift) -> _Head:
 _NO_HEAD: Final = _Head()
 
 
+def _text_of(attachment: str | _Attachment | None) -> str | None:
+    if isinstance(attachment, _Attachment):
+        return attachment.url if attachment.content is None else attachment.content
+    return attachment
+
+
 def _loose_head(params: dict[str, Raw], drift: Drift) -> _Head:
-    """Read attachments that are objects; anything stranger stays in params_json alone."""
+    """Read what is not as documented, part by part; what cannot be read stays in params_json alone."""
     head = _Head()
     for name, read in (("attachment", _attachment), ("attachments", _attachment_list), ("attachment_type", _string)):
         raw = params.get(name)

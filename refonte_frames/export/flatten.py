@@ -397,7 +397,8 @@ _PARTS: Final[dict[str, Callable[[_Reader, str, Raw], list[Answered] | None]]] =
 
 def _kind(raw: Raw) -> str:
     """Return the first character of a part, which says what it is; empty for an absent one."""
-    return text_of(raw).lstrip()[:1]
+    first = bytes(memoryview(raw)[:1]).decode("ascii", "replace")
+    return text_of(raw).lstrip()[:1] if first.isspace() else first
 
 
 def _string(raw: Raw) -> str | None:
