@@ -20,6 +20,7 @@ from refonte_frames.api import IDEMPOTENCY_HEADER
 from refonte_frames.sandbox import queries, results, wire, work
 from refonte_frames.sandbox.clock import http_date
 from refonte_frames.sandbox.control import CONTROL_ROUTES
+from refonte_frames.sandbox.control_openapi import control_document
 from refonte_frames.sandbox.exchange import Answer, Asked, Refusal, World, refusal_answer
 from refonte_frames.sandbox.files import MAX_FILE_BYTES
 from refonte_frames.sandbox.openapi import document
@@ -46,7 +47,15 @@ _KEY = re.compile(r"(test|live)_([a-z0-9-]{1,24})")
 _UNAUTHORIZED = Refusal(401, "A valid API key is required.", (("www-authenticate", 'Basic realm="Refonte AI"'),))
 
 #: They tell nothing that the package does not.
-_PUBLIC = frozenset({"/_sandbox/ready", "/_sandbox/fidelity", "/_sandbox/openapi.json"})
+_PUBLIC = frozenset(
+    {
+        "/_sandbox/ready",
+        "/_sandbox/fidelity",
+        "/_sandbox/openapi.json",
+        "/_sandbox/openapi-control.json",
+        f"{results.PATH}/{{recipe}}/{{name}}",
+    }
+)
 
 _IN_FLIGHT = Refusal(429, "A request with this Idempotency-Key is being processed; try again.")
 
@@ -55,8 +64,8 @@ def make_app(running: Running) -> ASGIApp:
     """Build the application of a running sandbox."""
     api = _grouped([(verb, f"/v1{path}", handler) for verb, path, handler in ROUTES])
     routes = [_route(path, _ApiCall(running, verbs), verbs) for path, verbs in api.items()]
-    control = _grouped((*CONTROL_ROUTES, ("GET", "/_sandbox/openapi.json", _show_openapi)))
-    routes += [_route(path, _ControlCall(running, verbs), verbs) for path, verbs in control.items()]
+    control = _grouped(_STEERING)
+    routes += [_route(path, _ControlCall(running, verbs, path in _PUBLIC), verbs) for path, verbs in control.items()]
     pages = _grouped(PAGE_ROUTES)
     routes += [_route(path, _PageCall(running, verbs), verbs) for path, verbs in pages.items()]
     handlers: Mapping[Any, Callable[[Request, Any], Any]] = {404: _not_found, 405: _wrong_verb, Exception: _crash}
@@ -69,6 +78,19 @@ def _show_openapi(_running: Running, asked: Asked) -> Answer:
     """GET /_sandbox/openapi.json."""
     base_url = f"http://{asked.headers['host']}/v1"
     return Answer.of(document([(verb, path) for verb, path, _ in ROUTES], base_url))
+
+
+def _show_control_openapi(running: Running, _asked: Asked) -> Answer:
+    """GET /_sandbox/openapi-control.json."""
+    routes = [(verb, path) for verb, path, _ in _STEERING]
+    return Answer.of(control_document(routes, _PUBLIC, running.url, TOKEN_HEADER))
+
+
+_STEERING = (
+    *CONTROL_ROUTES,
+    ("GET", "/_sandbox/openapi.json", _show_openapi),
+    ("GET", "/_sandbox/openapi-control.json", _show_control_openapi),
+)
 
 
 def _grouped(routes: Sequence[tuple[str, str, Any]]) -> dict[str, dict[str, Any]]:
@@ -307,12 +329,15 @@ def _key_of(authorization: str) -> str:
 
 
 class _ControlCall(_Call):
-    """A call that steers the sandbox itself: it needs this run's token."""
+    """A call that steers the sandbox itself: it needs this run's token, unless it tells nothing that matters."""
+
+    def __init__(self, running: Running, verbs: Mapping[str, Any], is_public: bool) -> None:  # noqa: FBT001 - one call
+        super().__init__(running, verbs)
+        self._is_public = is_public
 
     async def _answer(self, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
         given = asked.headers.get(TOKEN_HEADER, "").encode("latin-1")
-        is_public = asked.path in _PUBLIC or asked.path.startswith(f"{results.PATH}/")
-        if not is_public and not hmac.compare_digest(given, self._running.token.encode()):
+        if not self._is_public and not hmac.compare_digest(given, self._running.token.encode()):
             raise Refusal(403, f"The header {TOKEN_HEADER} must hold the control_token of this run's ready line.")
         answer = self._handler(asked)(self._running, asked)
         # Whoever moved the clock or ended a task finds everything that follows from it done.

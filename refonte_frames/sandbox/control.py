@@ -297,21 +297,34 @@ def list_requests(running: Running, _asked: Asked) -> Answer:
 
 Handler = Callable[[Running, Asked], Answer]
 
+
+def _knowing(handler: Handler, *names: str) -> Handler:
+    """Give a handler that refuses other names in the body than these: a slip of the pen must not steer nothing."""
+
+    def call(running: Running, asked: Asked) -> Answer:
+        for name in read_object(asked):
+            if name not in names:
+                raise invalid(name, f"is unknown here; there are {', '.join(names)}")
+        return handler(running, asked)
+
+    return call
+
+
 CONTROL_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/_sandbox/ready", ready),
     ("GET", "/_sandbox/fidelity", show_fidelity),
     ("GET", f"{results.PATH}/{{recipe}}/{{name}}", show_result),
     ("GET", "/_sandbox/clock", get_clock),
-    ("POST", "/_sandbox/clock", set_clock),
-    ("POST", "/_sandbox/work", let_work),
-    ("POST", "/_sandbox/tasks/{name}/complete", complete_task),
-    ("POST", "/_sandbox/tasks/{name}/fail", fail_task),
-    ("POST", "/_sandbox/batches/complete", complete_batch),
-    ("POST", "/_sandbox/reset", reset),
-    ("POST", "/_sandbox/truth", truth),
-    ("POST", "/_sandbox/accept_invitations", accept_invitations),
-    ("POST", "/_sandbox/callback_url", set_callback_url),
-    ("POST", "/_sandbox/callbacks", callbacks),
+    ("POST", "/_sandbox/clock", _knowing(set_clock, "advance_ms", "rate")),
+    ("POST", "/_sandbox/work", _knowing(let_work, "days")),
+    ("POST", "/_sandbox/tasks/{name}/complete", _knowing(complete_task, "response")),
+    ("POST", "/_sandbox/tasks/{name}/fail", _knowing(fail_task, "error", "response")),
+    ("POST", "/_sandbox/batches/complete", _knowing(complete_batch, "key", "batch")),
+    ("POST", "/_sandbox/reset", _knowing(reset, "key")),
+    ("POST", "/_sandbox/truth", _knowing(truth, "key")),
+    ("POST", "/_sandbox/accept_invitations", _knowing(accept_invitations, "key")),
+    ("POST", "/_sandbox/callback_url", _knowing(set_callback_url, "key", "url")),
+    ("POST", "/_sandbox/callbacks", _knowing(callbacks, "key")),
     ("GET", "/_sandbox/faults", list_faults),
     ("POST", "/_sandbox/faults", add_fault),
     ("DELETE", "/_sandbox/faults", clear_faults),

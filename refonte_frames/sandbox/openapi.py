@@ -22,7 +22,7 @@ from refonte_frames.sandbox.fidelity import ledger
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["document"]
+__all__ = ["ERROR", "Schema", "array_of", "document", "enum_of", "object_of"]
 
 Schema = dict[str, Any]
 
@@ -39,16 +39,19 @@ _EMAILS: Schema = {"oneOf": [_TEXT, _TEXTS]}
 _LIMIT: Schema = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": MAX_PAGE_SIZE}
 
 
-def _enum(*values: str) -> Schema:
+def enum_of(*values: str) -> Schema:
+    """Describe one of some texts."""
     return {"type": "string", "enum": list(values)}
 
 
-def _object(required: Sequence[str] = (), **properties: Schema) -> Schema:
+def object_of(required: Sequence[str] = (), **properties: Schema) -> Schema:
+    """Describe an object."""
     head: Schema = {"type": "object", "properties": properties}
     return {**head, "required": list(required)} if required else head
 
 
-def _array(items: Schema) -> Schema:
+def array_of(items: Schema) -> Schema:
+    """Describe an array."""
     return {"type": "array", "items": items}
 
 
@@ -56,43 +59,47 @@ def _ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-_AUDIT = _object(
+#: The documented shape of every refusal.
+ERROR = object_of(("status_code", "error"), status_code=_WHOLE, error=_TEXT)
+
+_PARAMS = object_of(("version", "created_at"), version=_WHOLE, created_at=_TIME)
+_AUDIT = object_of(
     ("audited_by", "audited_at", "audit_time_secs", "audit_result", "audit_source"),
     audited_by=_TEXT,
     audited_at=_TIME,
     audit_time_secs=_WHOLE,
-    audit_result=_enum(*AUDIT_RESULTS),
-    audit_source=_enum("customer", "refonte"),
+    audit_result=enum_of(*AUDIT_RESULTS),
+    audit_source=enum_of("customer", "refonte"),
     comments=_ANY_TEXT,
 )
 
 _SCHEMAS: dict[str, Schema] = {
-    "Error": _object(("status_code", "error"), status_code=_WHOLE, error=_TEXT),
-    "Project": _object(
+    "Error": ERROR,
+    "Project": object_of(
         ("type", "name", "param_history", "created_at"),
-        type=_enum(*TASK_TYPES),
+        type=enum_of(*TASK_TYPES),
         name=_TEXT,
-        param_history={**_array(_object(("version", "created_at"), version=_WHOLE, created_at=_TIME)), "minItems": 1},
+        param_history={**array_of(_PARAMS), "minItems": 1},
         created_at=_TIME,
         archived=_BOOL,
-        pipeline=_enum("standard_task", "consensus_task"),
+        pipeline=enum_of("standard_task", "consensus_task"),
         consensus_attempts=_WHOLE,
     ),
-    "Batch": _object(
+    "Batch": object_of(
         ("project", "name", "callback", "status", "created_at", "metadata"),
         project=_TEXT,
         name=_TEXT,
         callback={"type": ["string", "null"]},
-        status=_enum(*BATCH_STATUSES),
+        status=enum_of(*BATCH_STATUSES),
         created_at=_TIME,
         metadata=_OBJECT,
         **{f"tasks_{status}": _WHOLE for status in TASK_STATUSES},
     ),
-    "Task": _object(
+    "Task": object_of(
         ("task_id", "type", "status", "created_at", "params", "metadata"),
         task_id={"type": "string", "pattern": "^[0-9a-f]{24}$"},
-        type=_enum(*TASK_TYPES),
-        status=_enum(*TASK_STATUSES),
+        type=enum_of(*TASK_TYPES),
+        status=enum_of(*TASK_STATUSES),
         instruction=_ANY_TEXT,
         params=_OBJECT,
         metadata=_OBJECT,
@@ -105,49 +112,49 @@ _SCHEMAS: dict[str, Schema] = {
         created_at=_TIME,
         updated_at=_TIME,
         completed_at=_TIME,
-        audits=_array(_AUDIT),
-        customer_review_status=_enum(*REVIEW_STATUSES),
+        audits=array_of(_AUDIT),
+        customer_review_status=enum_of(*REVIEW_STATUSES),
         tags=_TAGS,
         unique_id=_TEXT,
         priority=_PRIORITY,
     ),
-    "LimitedTask": _object(("task_id", "status", "metadata"), task_id=_TEXT, status=_enum(*TASK_STATUSES)),
-    "QualityTask": _object(("id", "expected_response"), id=_TEXT, expected_response=_OBJECT),
-    "Attempt": _object(
+    "LimitedTask": object_of(("task_id", "status", "metadata"), task_id=_TEXT, status=enum_of(*TASK_STATUSES)),
+    "QualityTask": object_of(("id", "expected_response"), id=_TEXT, expected_response=_OBJECT),
+    "Attempt": object_of(
         ("attempt_id", "quality_task_id", "quality_type", "labeler_email", "status"),
         attempt_id=_TEXT,
         quality_task_id=_TEXT,
-        quality_type=_enum("training", "evaluation"),
+        quality_type=enum_of("training", "evaluation"),
         labeler_email=_TEXT,
-        status=_enum("passed", "failed", "in_progress"),
+        status=enum_of("passed", "failed", "in_progress"),
         score={"type": ["number", "null"]},
     ),
-    "Member": _object(("email", "role", "isStudioLabeler"), email=_TEXT, role=_TEXT, isStudioLabeler=_BOOL),
-    "Assignments": {"type": "object", "additionalProperties": _array(_TEXT)},
-    "Group": _object(
+    "Member": object_of(("email", "role", "isStudioLabeler"), email=_TEXT, role=_TEXT, isStudioLabeler=_BOOL),
+    "Assignments": {"type": "object", "additionalProperties": array_of(_TEXT)},
+    "Group": object_of(
         ("id", "name", "numWorkers", "isSingleton"), id=_TEXT, name=_TEXT, numWorkers=_WHOLE, isSingleton=_BOOL
     ),
-    "StudioBatch": _object(("id", "name", "projectName", "total", "completed", "groups"), groups=_array(_TEXT)),
-    "File": _object(("id", "attachment_url", "mime_type", "size"), id=_TEXT, attachment_url=_TEXT, size=_WHOLE),
-    "Success": _object(("success",), success={"const": True}),
-    "Result": _object(("result",), result={"const": "success"}),
-    "Completed": _object(("result", "tasks_completed"), result={"const": "success"}, tasks_completed=_WHOLE),
-    "BatchStatus": _object(("status",), status=_enum(*BATCH_STATUSES)),
+    "StudioBatch": object_of(("id", "name", "projectName", "total", "completed", "groups"), groups=array_of(_TEXT)),
+    "File": object_of(("id", "attachment_url", "mime_type", "size"), id=_TEXT, attachment_url=_TEXT, size=_WHOLE),
+    "Success": object_of(("success",), success={"const": True}),
+    "Result": object_of(("result",), result={"const": "success"}),
+    "Completed": object_of(("result", "tasks_completed"), result={"const": "success"}, tasks_completed=_WHOLE),
+    "BatchStatus": object_of(("status",), status=enum_of(*BATCH_STATUSES)),
 }
 
 
 def _page(items: Schema, *required: str) -> Schema:
-    return _object(("docs", "has_more", *required), docs=_array(items), has_more=_BOOL, next_token=_TEXT)
+    return object_of(("docs", "has_more", *required), docs=array_of(items), has_more=_BOOL, next_token=_TEXT)
 
 
-_NEW_TASK = _object(
+_NEW_TASK = object_of(
     project=_TEXT,
     batch=_TEXT,
     instruction=_ANY_TEXT,
     callback_url=_TEXT,
     attachment=_TEXT,
-    attachments=_array({}),
-    attachment_type=_enum(*ATTACHMENT_TYPES),
+    attachments=array_of({}),
+    attachment_type=enum_of(*ATTACHMENT_TYPES),
     metadata=_OBJECT,
     priority=_PRIORITY,
     unique_id=_TEXT,
@@ -155,13 +162,13 @@ _NEW_TASK = _object(
     tags=_TAGS,
 )
 _NEW_QUALITY_TASK = {
-    **_object(("expected_response",), **_NEW_TASK["properties"], expected_response=_OBJECT, initial_response=_OBJECT)
+    **object_of(("expected_response",), **_NEW_TASK["properties"], expected_response=_OBJECT, initial_response=_OBJECT)
 }
-_PIPELINE = _object(("pipeline",), pipeline=_enum("standard_task", "consensus_task"), consensus_attempts=_WHOLE)
-_TEAM = _object(("emails", "team_role"), emails=_EMAILS, team_role=_enum("labeler", "member", "manager"))
-_ASSIGNMENT = _object(("emails", "projects"), emails=_EMAILS, projects=_TEXTS)
-_GROUP_CHANGE = _object(add_emails=_array(_TEXT), remove_emails=_array(_TEXT))
-_FILE_FORM = _object(
+_PIPELINE = object_of(("pipeline",), pipeline=enum_of("standard_task", "consensus_task"), consensus_attempts=_WHOLE)
+_TEAM = object_of(("emails", "team_role"), emails=_EMAILS, team_role=enum_of("labeler", "member", "manager"))
+_ASSIGNMENT = object_of(("emails", "projects"), emails=_EMAILS, projects=_TEXTS)
+_GROUP_CHANGE = object_of(add_emails=array_of(_TEXT), remove_emails=array_of(_TEXT))
+_FILE_FORM = object_of(
     ("file",),
     file={"type": "string", "format": "binary"},
     display_name=_ANY_TEXT,
@@ -169,25 +176,25 @@ _FILE_FORM = _object(
     reference_id=_ANY_TEXT,
     metadata=_ANY_TEXT,
 )
-_FILE_URL = _object(("file_url",), file_url=_TEXT, display_name=_TEXT, project_name=_TEXT, reference_id=_TEXT)
+_FILE_URL = object_of(("file_url",), file_url=_TEXT, display_name=_TEXT, project_name=_TEXT, reference_id=_TEXT)
 
 #: Body of a request by verb and path.
 _BODIES: dict[str, Schema] = {
-    "POST /projects": _object(
+    "POST /projects": object_of(
         ("type", "name"),
-        type=_enum(*TASK_TYPES),
+        type=enum_of(*TASK_TYPES),
         name=_TEXT,
         rapid=_BOOL,
         studio=_BOOL,
         params=_OBJECT,
-        pipeline=_enum("standard_task", "consensus_task"),
+        pipeline=enum_of("standard_task", "consensus_task"),
         consensus_attempts=_WHOLE,
     ),
-    "POST /projects/{project}/setParams": _object(patch=_BOOL, instruction=_ANY_TEXT),
+    "POST /projects/{project}/setParams": object_of(patch=_BOOL, instruction=_ANY_TEXT),
     "POST /projects/{project}/updatePipelineConfig": _PIPELINE,
     "POST /studio/projects/{project}/updatePipelineConfig": _PIPELINE,
-    "POST /studio/projects/{project}/send_tasks_to_completed": _object(all_batches=_BOOL, batches=_array(_TEXT)),
-    "POST /batches": _object(
+    "POST /studio/projects/{project}/send_tasks_to_completed": object_of(all_batches=_BOOL, batches=array_of(_TEXT)),
+    "POST /batches": object_of(
         ("project", "name"),
         project=_TEXT,
         name=_TEXT,
@@ -196,36 +203,36 @@ _BODIES: dict[str, Schema] = {
         self_label_batch=_BOOL,
         metadata=_OBJECT,
     ),
-    "POST /batches/{batch}/prioritize": _object(("priority",), priority=_PRIORITY),
+    "POST /batches/{batch}/prioritize": object_of(("priority",), priority=_PRIORITY),
     "POST /batches/{batch}/setMetadata": _OBJECT,
     "POST /task/{name}": _NEW_TASK,
     "POST /training_tasks/{name}": _NEW_QUALITY_TASK,
     "POST /evaluation_tasks/{name}": _NEW_QUALITY_TASK,
     "POST /task/{name}/setMetadata": _OBJECT,
-    "POST /task/{name}/unique_id": _object(("unique_id",), unique_id=_TEXT),
+    "POST /task/{name}/unique_id": object_of(("unique_id",), unique_id=_TEXT),
     "POST /task/{name}/tags": {**_TAGS, "minItems": 0},
     "PUT /task/{name}/tags": _TAGS,
     "DELETE /task/{name}/tags": _TAGS,
-    "POST /task/{name}/audit": _object(("accepted",), accepted=_BOOL, comments=_ANY_TEXT),
+    "POST /task/{name}/audit": object_of(("accepted",), accepted=_BOOL, comments=_ANY_TEXT),
     "POST /files/import": _FILE_URL,
     "POST /teams/invite": _TEAM,
     "POST /teams/set_role": _TEAM,
     "POST /studio/assignments/add": _ASSIGNMENT,
     "POST /studio/assignments/remove": _ASSIGNMENT,
-    "POST /studio/projects/{project}/groups": _object(("name", "emails"), name=_TEXT, emails=_EMAILS),
+    "POST /studio/projects/{project}/groups": object_of(("name", "emails"), name=_TEXT, emails=_EMAILS),
     "PUT /studio/projects/{project}/groups/{group}": _GROUP_CHANGE,
     "POST /studio/projects/{project}/groups/{group}": _GROUP_CHANGE,
-    "PUT /studio/batches/{batch}": _object(("groups",), groups=_array(_TEXT)),
-    "POST /studio/batches/{batch}": _object(("groups",), groups=_array(_TEXT)),
-    "POST /studio/batches/set_priorities": _object(("batches",), batches=_array(_object(("name",), name=_TEXT))),
+    "PUT /studio/batches/{batch}": object_of(("groups",), groups=array_of(_TEXT)),
+    "POST /studio/batches/{batch}": object_of(("groups",), groups=array_of(_TEXT)),
+    "POST /studio/batches/set_priorities": object_of(("batches",), batches=array_of(object_of(("name",), name=_TEXT))),
 }
 
 _TASKS_QUERY: dict[str, Schema] = {
     **dict.fromkeys(("start_time", "end_time", "completed_after", "completed_before"), _TIME),
     **dict.fromkeys(("updated_after", "updated_before"), _TIME),
-    "status": _enum(*TASK_STATUSES),
+    "status": enum_of(*TASK_STATUSES),
     **dict.fromkeys(("type", "project", "batch", "next_token"), _TEXT),
-    "customer_review_status": _enum(*REVIEW_STATUSES),
+    "customer_review_status": enum_of(*REVIEW_STATUSES),
     **dict.fromkeys(("unique_id", "tags"), _TEXTS),
     "limit": _LIMIT,
     **dict.fromkeys(("include_attachment_url", "limited_response"), _BOOL),
@@ -236,7 +243,7 @@ _QUERIES: dict[str, dict[str, Schema]] = {
     "GET /projects": {"archived": _BOOL},
     "GET /batches": {
         "project": _TEXT,
-        "status": _enum(*BATCH_STATUSES),
+        "status": enum_of(*BATCH_STATUSES),
         **dict.fromkeys(("detailed", "exclude_archived"), _BOOL),
         **dict.fromkeys(("start_time", "end_time"), _TIME),
         "limit": _LIMIT,
@@ -256,11 +263,11 @@ _TASK_CHANGES = ("cancel", "setMetadata", "unique_id", "tags", "audit")
 
 def _answers() -> dict[str, Schema]:
     """Give the body of each successful answer."""
-    members, groups, batches = _array(_ref("Member")), _array(_ref("Group")), _array(_ref("StudioBatch"))
+    members, groups, batches = array_of(_ref("Member")), array_of(_ref("Group")), array_of(_ref("StudioBatch"))
     listed = {"oneOf": [_ref("Task"), {"allOf": [_ref("LimitedTask"), {"required": ["otherVersion"]}]}]}
     found = {
         "POST /projects": _ref("Project"),
-        "GET /projects": _array(_ref("Project")),
+        "GET /projects": array_of(_ref("Project")),
         "GET /projects/{project}": _ref("Project"),
         "POST /projects/{project}/setParams": _ref("Project"),
         "POST /projects/{project}/updatePipelineConfig": _ref("Project"),
@@ -355,7 +362,7 @@ _TYPED = ("POST /task/{name}", "POST /training_tasks/{name}", "POST /evaluation_
 
 def _path_parameters(route: str) -> list[Schema]:
     names = [part.strip("{}") for part in route.split("/") if part.startswith("{")]
-    schema = _enum(*TASK_TYPES) if route in _TYPED else _TEXT
+    schema = enum_of(*TASK_TYPES) if route in _TYPED else _TEXT
     return [{"name": name, "in": "path", "required": True, "schema": schema} for name in names]
 
 

@@ -10,7 +10,7 @@ import pytest
 import requests
 import schemathesis
 from hypothesis import HealthCheck, given, settings
-from hypothesis.strategies import booleans
+from hypothesis.strategies import booleans, sampled_from
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -19,10 +19,13 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from refonte_frames.errors import SandboxError
+from refonte_frames.sandbox.control import CONTROL_ROUTES
 from refonte_frames.sandbox.routes import ROUTES
+from refonte_frames.sandbox.session import Sandbox
 
 if TYPE_CHECKING:
-    from refonte_frames.sandbox.session import Sandbox
+    from collections.abc import Iterator
 
 DOSE = 8 * int(os.environ.get("REFONTE_TEST_DOSE", "1"))
 CHECKS = [not_a_server_error, content_type_conformance, response_schema_conformance, status_code_conformance]
@@ -71,6 +74,59 @@ def test_the_server_keeps_its_description(described: Any, route: str, mode: Gene
         case.call_and_validate(checks=CHECKS)
 
     keep()
+
+
+@pytest.fixture(scope="session")
+def steered() -> Iterator[tuple[Any, dict[str, str]]]:
+    """Give the document of the control calls of a sandbox that may lose all sense of time, and its token."""
+    with Sandbox(seed=7) as sandbox:
+        auth = ("live_openapi", "")
+        task = requests.post(f"{sandbox.base_url}/task/categorization", json=TASK, auth=auth, timeout=30).json()
+        KNOWN_TASK["name"] = task["task_id"]
+        token = sandbox.page_url.partition("token=")[2]
+        yield schemathesis.openapi.from_url(f"{sandbox.url}/_sandbox/openapi-control.json"), {"X-Sandbox-Token": token}
+
+
+KNOWN_TASK: dict[str, str] = {}
+STEERING = [f"{verb} {path}" for verb, path, _ in CONTROL_ROUTES]
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
+@pytest.mark.parametrize("route", STEERING)
+def test_control_calls_keep_their_description(steered: Any, route: str, mode: GenerationMode) -> None:
+    """No request made up from it crashes the server; with the token and without."""
+    document, token = steered
+    verb, path = route.split()
+    operation = document[path][verb]
+    if mode is GenerationMode.NEGATIVE and not operation.body:
+        return  # nothing in it can be wrong
+
+    @settings(max_examples=DOSE, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @given(case=operation.as_strategy(generation_mode=mode), has_token=sampled_from([True, True, True, False]))
+    def keep(case: Any, *, has_token: bool) -> None:
+        case.headers = token if has_token else {}
+        case.path_parameters = {name: KNOWN_TASK.get(name, value) for name, value in case.path_parameters.items()}
+        case.call_and_validate(checks=CHECKS)
+
+    keep()
+
+
+def test_the_control_document_describes_every_call(sandbox: Sandbox) -> None:
+    """And says which of them need no token."""
+    found = requests.get(f"{sandbox.url}/_sandbox/openapi-control.json", timeout=30).json()
+    described = {f"{verb.upper()} {path}" for path, verbs in found["paths"].items() for verb in verbs}
+    assert described == {*STEERING, "GET /_sandbox/openapi.json", "GET /_sandbox/openapi-control.json"}
+    for path, verbs in found["paths"].items():
+        for verb, operation in verbs.items():
+            reply = requests.request(verb, sandbox.url + path.replace("{", "").replace("}", ""), timeout=30)
+            assert (reply.status_code == 403) == ("security" not in operation)
+
+
+@pytest.mark.parametrize("path", ["/clock", "/work", "/reset", "/truth", "/callback_url", "/callbacks", "/faults"])
+def test_a_slip_of_the_pen_steers_nothing(sandbox: Sandbox, path: str) -> None:
+    """A name that a control call does not know is refused."""
+    with pytest.raises(SandboxError, match="avance"):
+        sandbox.control("POST", path, {"avance": 1})
 
 
 def test_it_describes_every_route(sandbox: Sandbox) -> None:
