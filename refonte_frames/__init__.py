@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from refonte_frames.client import Client
     from refonte_frames.export.attempts import export_attempts, read_attempts, scan_attempts
     from refonte_frames.export.batches import read_batches, scan_batches
+    from refonte_frames.export.downloads import download_attachments
     from refonte_frames.export.export import export_tasks
     from refonte_frames.export.opened import Export, open_export
     from refonte_frames.export.read import get_task, read, read_annotations, read_audits, read_tasks
@@ -52,6 +53,7 @@ _HOMES = {
     "audit": "resources.tasks",
     "cancel": "resources.tasks",
     "clear_unique_ids": "resources.tasks",
+    "download_attachments": "export.downloads",
     "export_attempts": "export.attempts",
     "export_tasks": "export.export",
     "from_tasks": "upload.convert",
@@ -126,6 +128,7 @@ __all__ = [
     "callbacks",
     "cancel",
     "clear_unique_ids",
+    "download_attachments",
     "errors",
     "export_attempts",
     "export_tasks",

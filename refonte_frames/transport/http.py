@@ -9,11 +9,12 @@ from __future__ import annotations
 import http.client
 import io
 import os
+import socket
 import threading
 import time
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 import requests
 import requests.adapters
@@ -36,10 +37,13 @@ from refonte_frames.transport.calls import Reply
 from refonte_frames.transport.forms import SLOWEST_BYTES_PER_SEC, FormBody
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from refonte_frames.transport.calls import Call, FileForm
     from refonte_frames.transport.redact import Secret
+    from refonte_frames.transport.strangers import Target
 
-__all__ = ["MAX_REPLY_BYTES", "Transport"]
+__all__ = ["MAX_REPLY_BYTES", "Transport", "Visit", "addresses_of"]
 
 #: A page of 100 tasks is well below this; a reply above it is taken for an attack or a fault.
 MAX_REPLY_BYTES: Final = 64 * 2**20
@@ -306,3 +310,97 @@ def _decoded(raw: bytes, coding: str, where: str) -> bytes:
     if not gzip.eof:
         raise ReplyError(f"{where} was answered with gzip that was cut off.")
     return body
+
+
+def addresses_of(target: Target) -> list[str]:
+    """Resolve the host of a URL; without any when nobody knows it."""
+    try:
+        found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+class Visit:
+    """One GET of a URL of somebody else's, at one address: no key, no .netrc, no proxy, no redirect, no encoding.
+
+    Parameters
+    ----------
+    target : Target
+        What to ask for.
+    address : str
+        Where to connect; the certificate has to be the host's all the same. A name is not resolved again: in between
+        it may have come to mean another machine.
+    timeout_secs : float
+        Until the last byte is read.
+
+    Raises
+    ------
+    NoReplyError
+        No connection, or no complete answer in time; also while `chunks` are read.
+    """
+
+    def __init__(self, target: Target, address: str, *, timeout_secs: float) -> None:
+        self._target = target
+        self._pool = _pool_at(target, address)
+        _deadline.ends_at = time.monotonic() + timeout_secs
+        headers = {"Host": target.authority, "Accept": "*/*", "Accept-Encoding": "identity"}
+        try:
+            answer = self._pool.urlopen(
+                "GET",
+                target.path,
+                headers=headers | {"User-Agent": "refonte-frames"},
+                retries=False,
+                redirect=False,
+                assert_same_host=False,
+                timeout=urllib3.Timeout(connect=min(_CONNECT_SECS, timeout_secs), read=timeout_secs),
+                preload_content=False,
+                decode_content=False,
+            )
+        except (HTTPError, OSError, http.client.HTTPException) as error:
+            self._pool.close()
+            raise self._no_reply(error) from None
+        self._answer = cast("urllib3.HTTPResponse", answer)
+        self.status = self._answer.status
+        self.headers = {name.lower(): value for name, value in self._answer.headers.items()}
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the body as it comes."""
+        while True:
+            try:
+                chunk = self._answer.read(_READ_BYTES, decode_content=False)
+            except (HTTPError, OSError, http.client.HTTPException) as error:
+                raise self._no_reply(error) from None
+            if not chunk:
+                return
+            yield chunk
+
+    def close(self) -> None:
+        """End the connection, read to its end or not."""
+        self._answer.close()
+        self._pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _no_reply(self, error: Exception) -> NoReplyError:
+        was_sent = not isinstance(error, NewConnectionError | ConnectTimeoutError)
+        return NoReplyError(f"no complete answer from {self._target.authority}: {_cause(error)}", was_sent=was_sent)
+
+
+def _pool_at(target: Target, address: str) -> urllib3.connectionpool.HTTPConnectionPool:
+    if target.scheme == "http":
+        return _Pool(address, target.port, maxsize=1)
+    own_bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    return _TLSPool(
+        address,
+        target.port,
+        maxsize=1,
+        cert_reqs="CERT_REQUIRED",
+        ca_certs=own_bundle or requests.utils.DEFAULT_CA_BUNDLE_PATH,
+        server_hostname=target.host,
+        assert_hostname=target.host,
+    )

@@ -1,0 +1,418 @@
+"""Attachments onto disk: from hosts that may be asked, whole or not at all, under names of ours."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import ssl
+import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+from service import post
+
+import refonte_frames as rf
+from refonte_frames.export.attachments import Attachment, attachments_of, ending_of
+from refonte_frames.transport.http import Visit, addresses_of
+from refonte_frames.transport.strangers import Refused, is_public, target_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+JPEG = b"\xff\xd8" + bytes(range(256)) * 40
+
+
+class Host:
+    """A host of files: answers by path, and remembers what it was asked with which headers."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.answers: dict[str, Callable[[BaseHTTPRequestHandler], None]] = {}
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.server.daemon_threads = True
+        self.name = f"127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def serves(
+        self, path: str, body: bytes = JPEG, status: int = 200, *, times: int | None = None, **headers: str
+    ) -> str:
+        """Answer a path with this, and return its URL; after so many times with the picture."""
+        left = [times]
+
+        def answer(handler: BaseHTTPRequestHandler) -> None:
+            is_odd = left[0] is None or left[0] > 0
+            if left[0]:
+                left[0] -= 1
+            handler.send_response(status if is_odd else 200)
+            given = {name.replace("_", "-"): value for name, value in headers.items()} if is_odd else {}
+            for name, value in ({"Content-Type": "image/jpeg", "Content-Length": str(len(body))} | given).items():
+                handler.send_header(name, value)
+            handler.end_headers()
+            handler.wfile.write(body)
+
+        self.answers[path] = answer
+        return f"http://{self.name}{path}"
+
+    def _handler(host: Any) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - self is the handler's
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                host.asked.append((self.path, dict(self.headers.items())))
+                host.answers[self.path.partition("?")[0]](self)
+
+            def log_message(self, *args: object) -> None:
+                """Say nothing."""
+
+        return Handler
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    """Run a host of files on this machine."""
+    running = Host()
+    yield running
+    running.server.shutdown()
+    running.server.server_close()
+
+
+def tasks(*urls: Any) -> pd.DataFrame:
+    """Make a frame of tasks with one attachment each."""
+    return pd.DataFrame({"task_id": [f"{at:024x}" for at in range(len(urls))], "attachment": list(urls)})
+
+
+def fetch(host: Host, frame: Any, path: Path, **options: Any) -> pd.DataFrame:
+    """Download from a host that may be asked."""
+    return rf.download_attachments(frame, path, allow_hosts=[host.name], progress=False, **options)
+
+
+def named(frame: pd.DataFrame, path: Path) -> list[str]:
+    """List what lies in the folder, but for the lock; all of it is in the frame."""
+    names = sorted(item.name for item in path.iterdir() if item.name != "_lock")
+    assert names == sorted(Path(text).name for text in frame["path"].dropna())
+    return names
+
+
+def test_every_attachment_is_a_row_with_its_file(host: Host, tmp_path: Path) -> None:
+    """Size and checksum are those of the file."""
+    urls = [host.serves("/a.jpg"), host.serves("/b", b"%PDF-1.7", Content_Type="application/pdf")]
+    frame = fetch(host, tasks(*urls), tmp_path)
+    assert frame["outcome"].tolist() == ["downloaded"] * 2
+    for row, body in zip(frame.itertuples(), (JPEG, b"%PDF-1.7"), strict=True):
+        assert Path(row.path).read_bytes() == body
+        assert (row.bytes, row.sha256) == (len(body), hashlib.sha256(body).hexdigest())
+    assert [name[64:] for name in frame["path"].map(lambda text: Path(text).name)] == [".jpg", ".pdf"]
+    assert len(named(frame, tmp_path)) == 2
+
+
+def test_a_second_call_goes_on_with_what_is_missing(host: Host, tmp_path: Path) -> None:
+    """What is there is not asked for again; what a killed call left half done is removed."""
+    bad = host.serves("/b.jpg", b"gone", 404)
+    frame = tasks(host.serves("/a.jpg"), bad)
+    first = fetch(host, frame, tmp_path)
+    assert first["outcome"].tolist() == ["downloaded", "failed"]
+    (tmp_path / "_tmp-left").write_bytes(b"half")
+    host.serves("/b.jpg")
+    second = fetch(host, frame, tmp_path)
+    assert second["outcome"].tolist() == ["present", "downloaded"]
+    assert second["sha256"][0] == first["sha256"][0]
+    assert [path for path, _ in host.asked] == ["/a.jpg", "/b.jpg", "/b.jpg"]
+    assert len(named(second, tmp_path)) == 2
+
+
+def test_no_credentials_leave_this_machine(
+    host: Host, tmp_path: Path, sandbox: rf.Sandbox, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the key nor what .netrc holds for the host; redirects included."""
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    host.serves("/b.jpg")
+    url = host.serves("/a.jpg", b"", 302, Location="/b.jpg")
+    with sandbox.activate(key):
+        assert fetch(host, tasks(url), tmp_path / "files")["outcome"].tolist() == ["downloaded"]
+    assert [path for path, _ in host.asked] == ["/a.jpg", "/b.jpg"]
+    for _, headers in host.asked:
+        assert {name.lower() for name in headers} == {"host", "accept", "accept-encoding", "user-agent"}
+        assert key not in str(headers)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("https://127.0.0.1/a.jpg", "127.0.0.1 is no public address"),
+        ("https://localhost/a.jpg", "localhost stands for"),
+        ("https://169.254.169.254/latest/meta-data", "169.254.169.254 is no public address"),
+        ("https://[::1]/a", "::1 is no public address"),
+        ("https://[::ffff:10.0.0.1]/a", "no public address"),
+        ("https://0/a", "no public address"),
+        ("https://2130706433/a", "no public address"),
+        ("https://0x7f.1/a", "no public address"),
+        ("http://example.org/a.jpg", "http is not asked, https only"),
+        ("ftp://example.org/a.jpg", "ftp:// is not asked"),
+        ("file:///etc/passwd", "file:// is not asked"),
+        ("refontedata://me/uuid", "read the tasks with include_attachment_url=True"),
+        ("https://me:secret@example.org/a", "holds a user or password"),
+        ("https://example.org\\@127.0.0.1/a", "backslashes or control characters"),
+        ("https://example.org/a\r\nHost: b", "backslashes or control characters"),
+        ("https:///a", "names no host"),
+        ("https://example.org:99999/a", "it is no URL"),
+    ],
+)
+def test_what_may_not_be_asked_is_refused_by_its_row(url: str, says: str, tmp_path: Path) -> None:
+    """Without a connection; the others are not touched by it."""
+    frame = rf.download_attachments(tasks(url), tmp_path, progress=False)
+    assert frame["outcome"].tolist() == ["refused"]
+    assert says in frame["error"][0]
+    assert "secret" not in frame["error"][0]
+    assert named(frame, tmp_path) == []
+
+
+def test_a_redirect_is_checked_like_the_first_url(host: Host, tmp_path: Path) -> None:
+    """To a neighbour, to another scheme, or round in a circle."""
+    urls = [
+        host.serves("/meta", b"", 302, Location="https://169.254.169.254/latest"),
+        host.serves("/file", b"", 307, Location="file:///etc/passwd"),
+        host.serves("/plain", b"", 301, Location="http://localhost:1/"),
+        host.serves("/round", b"", 302, Location="/round"),
+        host.serves("/nowhere", b"", 302),
+    ]
+    frame = fetch(host, tasks(*urls), tmp_path)
+    assert frame["outcome"].tolist() == ["refused"] * 4 + ["failed"]
+    for text, says in zip(
+        frame["error"],
+        ("169.254.169.254 is no public", f"redirected by {host.name}: file://", "http is not", "more than 3", "302"),
+        strict=True,
+    ):
+        assert says in text
+    assert named(frame, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("8.8.8.8", True),
+        ("2606:4700::1111", True),
+        ("10.1.2.3", False),
+        ("172.16.0.1", False),
+        ("192.168.1.1", False),
+        ("100.64.0.1", False),
+        ("127.8.8.8", False),
+        ("0.0.0.0", False),
+        ("224.0.0.1", False),
+        ("239.1.1.1", False),
+        ("255.255.255.255", False),
+        ("::", False),
+        ("::1", False),
+        ("fe80::1%eth0", False),
+        ("fd00::1", False),
+        ("ff02::1", False),
+        ("::ffff:8.8.8.8", True),
+        ("::ffff:169.254.169.254", False),
+        ("64:ff9b::a9fe:a9fe", False),
+        ("2002:7f00:1::", False),
+        ("2001:0:4136:e378:8000:63bf:f5ff:fffe", False),
+        ("::7f00:1", False),
+    ],
+)
+def test_addresses_of_the_public_internet_are_told_from_all_others(address: str, expected: bool) -> None:  # noqa: FBT001
+    """Also in the forms that IPv6 has for those of IPv4."""
+    assert is_public(address) == expected
+
+
+def test_the_connection_goes_to_the_address_that_was_checked(host: Host) -> None:
+    """The name is not resolved again: it may mean another machine by then."""
+    host.serves("/a.jpg")
+    name = f"images.invalid:{host.server.server_port}"
+    target = target_of(f"http://{name}/a.jpg", allow_hosts=[name])
+    assert addresses_of(target) == []
+    with Visit(target, "127.0.0.1", timeout_secs=10) as visit:
+        assert b"".join(visit.chunks()) == JPEG
+    assert host.asked[0][1]["Host"] == name
+
+
+def test_the_certificate_has_to_be_that_of_the_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the connection goes to an address: its own certificate is taken, another host's is not."""
+    pair = ["-keyout", "key.pem", "-out", "cert.pem", "-days", "2", "-subj", "/CN=files.example.org"]
+    names = ["-addext", "subjectAltName=DNS:files.example.org"]
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", *pair, *names],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "cert.pem"))
+    host = Host()
+    host.serves("/a.jpg")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    host.server.socket = context.wrap_socket(host.server.socket, server_side=True)
+    port = host.server.server_port
+    with Visit(target_of(f"https://files.example.org:{port}/a.jpg"), "127.0.0.1", timeout_secs=10) as visit:
+        assert b"".join(visit.chunks()) == JPEG
+    with pytest.raises(rf.NoReplyError, match=r"no complete answer from other\.example\.org"):
+        Visit(target_of(f"https://other.example.org:{port}/a.jpg"), "127.0.0.1", timeout_secs=10)
+    host.server.shutdown()
+    host.server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "says"),
+    [
+        ({"body": b"<html>", "Content_Type": "text/html; charset=utf-8"}, "refused", "text/html"),
+        ({"body": b"MZ", "Content_Type": "application/x-msdownload"}, "refused", "x-msdownload"),
+        ({"body": b"x" * 2_000}, "refused", "it has 2,000 bytes, more than max_bytes=1,000"),
+        ({"body": b"x" * 100_000, "Content_Length": "", "Connection": "close"}, "refused", "more bytes than max_bytes"),
+        ({"body": gzip.compress(JPEG), "Content_Encoding": "gzip"}, "refused", "encoding 'gzip'"),
+        ({"body": b"x" * 10, "Content_Length": "999", "Connection": "close"}, "failed", "no complete answer"),
+        ({"body": b"", "status": 404}, "failed", "/a.jpg was answered with 404"),
+        ({"body": b"", "status": 206}, "failed", "answered with 206"),
+    ],
+)
+def test_what_is_no_whole_file_of_a_kind_that_is_taken_leaves_no_file(
+    answer: dict[str, Any], outcome: str, says: str, host: Host, tmp_path: Path
+) -> None:
+    """The row says why."""
+    frame = fetch(host, tasks(host.serves("/a.jpg", **answer)), tmp_path, max_bytes=1_000)
+    assert frame["outcome"].tolist() == [outcome]
+    assert says in frame["error"][0]
+    assert frame[["path", "bytes", "sha256"]].isna().all(axis=None)
+    assert named(frame, tmp_path) == []
+
+
+def test_a_host_that_fails_is_asked_again(host: Host, tmp_path: Path) -> None:
+    """Three times in all."""
+    shaky = host.serves("/a.jpg", b"x", 503, times=2, Retry_After="0")
+    gone = host.serves("/b.jpg", b"x", 503, Retry_After="0")
+    frame = fetch(host, tasks(shaky, gone), tmp_path)
+    assert frame["outcome"].tolist() == ["downloaded", "failed"]
+    assert [path for path, _ in host.asked].count("/b.jpg") == 3
+
+
+def test_the_bound_of_a_call_stops_it_and_the_next_goes_on(host: Host, tmp_path: Path) -> None:
+    """No more bytes than allowed are kept; what was not fetched says so."""
+    frame = tasks(*(host.serves(f"/{at}.jpg") for at in range(5)))
+    seen = []
+    for _ in range(3):
+        done = fetch(host, frame, tmp_path, max_total_bytes=2 * len(JPEG) + 10, max_workers=1)
+        seen.append(done["outcome"].value_counts().to_dict())
+        assert len(named(done, tmp_path)) == (done["outcome"] != "unsent").sum()
+    assert seen[0] == {"downloaded": 2, "unsent": 3}
+    assert seen[2] == {"present": 4, "downloaded": 1}
+
+
+def test_names_of_hosts_and_tasks_never_reach_the_disk(host: Host, tmp_path: Path) -> None:
+    """Neither paths nor Content-Disposition nor evil task ids decide where a file lies."""
+    url = host.serves("/..%2F..%2Fevil.sh", Content_Disposition='attachment; filename="../../evil.sh"')
+    frame = tasks(url, url).assign(task_id=["../../etc/passwd", "a" * 5_000])
+    done = fetch(host, frame, tmp_path / "files")
+    assert done["outcome"].tolist() == ["downloaded"] * 2
+    assert all(len(name) == 68 for name in named(done, tmp_path / "files"))
+    assert [item.name for item in tmp_path.iterdir()] == ["files"]
+
+
+def test_a_link_in_the_folder_is_not_followed(host: Host, tmp_path: Path) -> None:
+    """What somebody put in the place of the temporary file is removed, not written through."""
+    (tmp_path / "mine").write_text("mine")
+    stem = Attachment(f"{0:024x}", 0, "", is_text=False).stem
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / f"_tmp-{stem}").symlink_to(tmp_path / "mine")
+    assert fetch(host, tasks(host.serves("/a.jpg")), tmp_path / "files")["outcome"].tolist() == ["downloaded"]
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_attachments_of_all_columns_are_found() -> None:
+    """Signed URLs first; texts are told from addresses; a task counts once."""
+    frame = pd.DataFrame(
+        {
+            "task_id": ["t1", "t1", "t2", "t3", None, "t4"],
+            "attachment": ["https://a/1", "https://a/1", None, "Is it late?", "https://a/9", "https://a/4"],
+            "attachments": [None, None, ["https://a/2", "https://a/3"], None, None, None],
+            "attachment_urls": [["https://signed/1"], None, None, None, None, None],
+            "attachment_type": ["image", "image", "image", None, None, "text"],
+        }
+    )
+    found = [(one.task_id, one.index, one.url, one.is_text) for one in attachments_of(frame)]
+    assert found == [
+        ("t1", 0, "https://signed/1", False),
+        ("t2", 0, "https://a/2", False),
+        ("t2", 1, "https://a/3", False),
+        ("t3", 0, "Is it late?", True),
+        ("t4", 0, "https://a/4", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "url", "ending"),
+    [
+        ("IMAGE/PNG", "https://a/x.exe", ".png"),
+        ("", "https://a/x.webp", ".webp"),
+        ("application/octet-stream", "https://a/x.sh", ".bin"),
+        ("application/octet-stream", "https://a/x.jpg/../..", ".bin"),
+        ("model/gltf-binary", "https://a/x", ".glb"),
+        ("image/svg+xml", "https://a/x.svg", None),
+    ],
+)
+def test_endings_come_from_a_list(kind: str, url: str, ending: str | None) -> None:
+    """By what the host says it is; of bytes without a type by the URL, if it is on the list."""
+    assert ending_of(kind, url, {"model/gltf-binary": ".glb"}) == ending
+
+
+def test_an_export_and_a_receipt_will_do(host: Host, tmp_path: Path, client: rf.Client) -> None:
+    """A folder is read as a stream; the tasks of a receipt are read from the service first."""
+    post(client, "projects", body={"type": "imageannotation", "name": "p"})
+    geometries = {"box": {"objects_to_annotate": ["a"]}}
+    body = {"project": "p", "attachment": host.serves("/a.jpg"), "geometries": geometries}
+    task_id = post(client, "task", "imageannotation", body=body)["task_id"]
+    rf.export_tasks(tmp_path / "export", client=client)
+    first = fetch(host, rf.open_export(tmp_path / "export"), tmp_path / "files")
+    second = fetch(host, pd.DataFrame({"task_id": [task_id, None]}), tmp_path / "files", client=client)
+    assert first["outcome"].tolist() == ["downloaded"]
+    assert second[["task_id", "outcome"]].to_numpy().tolist() == [[task_id, "present"]]
+
+
+def test_two_calls_do_not_share_a_folder(host: Host, tmp_path: Path) -> None:
+    """The second is told at once; a folder that cannot be made is told as well."""
+    inner: list[BaseException] = []
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        try:
+            fetch(host, tasks("x"), tmp_path)
+        except rf.ExportError as error:
+            inner.append(error)
+        host.serves("/a.jpg")
+        host.answers["/a.jpg"](handler)
+
+    host.answers["/a.jpg"] = answer
+    assert fetch(host, tasks(f"http://{host.name}/a.jpg"), tmp_path)["outcome"].tolist() == ["downloaded"]
+    assert "is being written by another download" in str(inner[0])
+    (tmp_path / "file").write_text("")
+    with pytest.raises(rf.ExportError, match="cannot be written"):
+        fetch(host, tasks("x"), tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"max_bytes": -1}, "max_bytes is a number above 0"),
+        ({"timeout_secs": float("nan")}, "timeout_secs is a number"),
+        ({"max_workers": True}, "max_workers is a number"),
+        ({"allow_hosts": "a.example.org"}, "give a list of hosts"),
+        ({"content_types": {"a/b": "../x"}}, "looks like '.glb'"),
+    ],
+)
+def test_options_out_of_range_are_refused(options: dict[str, Any], says: str, tmp_path: Path) -> None:
+    """Before the folder is made."""
+    with pytest.raises(rf.InputError, match=says):
+        rf.download_attachments(tasks("x"), tmp_path / "files", **options)
+    assert not (tmp_path / "files").exists()
+
+
+def test_a_url_is_checked_before_it_is_resolved() -> None:
+    """In the form in which it goes on the wire."""
+    target = target_of("https://bücher.example/ä?q=ü#part")
+    assert (target.host, target.path, target.port) == ("xn--bcher-kva.example", "/%C3%A4?q=%C3%BC", 443)
+    with pytest.raises(Refused, match="no name of a host"):
+        target_of("https://ä" + "x" * 70 + ".example/")
