@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from refonte_frames.export.results import results
     from refonte_frames.export.scan import scan_annotations, scan_audits, scan_tasks
     from refonte_frames.export.wait import wait
-    from refonte_frames.resources import batches, files, projects
+    from refonte_frames.resources import batches, files, projects, studio, teams
     from refonte_frames.resources.tasks import (
         add_tags,
         audit,
@@ -90,6 +90,8 @@ _NAMESPACES = {
     "projects": "resources.projects",
     "quality": "quality",
     "schemas": "schemas",
+    "studio": "resources.studio",
+    "teams": "resources.teams",
 }
 
 __all__ = [
@@ -157,7 +159,9 @@ __all__ = [
     "set_metadata",
     "set_tags",
     "set_unique_ids",
+    "studio",
     "submit",
+    "teams",
     "to_tasks",
     "wait",
 ]

@@ -26,6 +26,7 @@ __all__ = [
     "TASKS_QUERY",
     "TASK_STATUSES",
     "TASK_TYPES",
+    "TEAM_ROLES",
 ]
 
 #: Contract 1.1.
@@ -58,6 +59,9 @@ BATCH_STATUSES: Final = ("staging", "in_progress", "completed")
 
 #: Contract 3: spellings of the header that authenticates a callback, the first page's first; names are case-blind.
 CALLBACK_AUTH_HEADERS: Final = ("refonte-ai--callback-auth", "refonte.ai-callback-auth", "scale-callback-auth")
+
+#: Contract 4.1: the roles that can be given; people are also ``admin``, ``invited`` or ``disabled``.
+TEAM_ROLES: Final = ("labeler", "member", "manager")
 
 #: Contract 5.2.
 ATTACHMENT_TYPES: Final = ("text", "image", "video", "audio", "website", "pdf", "json")
