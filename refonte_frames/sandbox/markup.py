@@ -45,9 +45,18 @@ def _text(value: object) -> str:
     return "" if value is None else escape(str(value))
 
 
+#: As long as a time or an id: whatever is longer may be broken over lines.
+_UNBROKEN = 28
+
+
+def _cell(value: object) -> Html:
+    is_long = isinstance(value, str) and not isinstance(value, Html) and len(value) > _UNBROKEN
+    return element("td", value, class_="long" if is_long else None)
+
+
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> Html:
     """Write a table, or a sentence where there are no rows."""
-    body = [element("tr", *(element("td", cell) for cell in row)) for row in rows]
+    body = [element("tr", *(_cell(cell) for cell in row)) for row in rows]
     if not body:
         return element("p", empty, class_="none")
     head = element("tr", *(element("th", text, scope="col") for text in headings))

@@ -15,15 +15,19 @@ if TYPE_CHECKING:
 __all__ = ["STYLE", "Labeler", "View", "Whereabouts", "render", "render_refusal"]
 
 STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; margin: 1.5rem auto; max-width: 75rem; padding: 0 1rem; color: #1c2430; }
+body { font: 15px/1.45 system-ui, sans-serif; margin: 1.5rem auto; max-width: 84rem; padding: 0 1rem; color: #1c2430; }
 h1 { font-size: 1.4rem; margin: 0; }
 h2 { font-size: 1.05rem; margin: 1.8rem 0 .4rem; border-bottom: 1px solid #d5dae1; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .88rem; }
-th, td { text-align: left; padding: .25rem .7rem .25rem 0; vertical-align: top; border-bottom: 1px solid #edf0f3; }
+th, td { text-align: left; padding: .25rem .6rem .25rem 0; vertical-align: top; border-bottom: 1px solid #edf0f3; }
 th { color: #5a6675; font-weight: 600; }
-td { overflow-wrap: anywhere; }
-pre { white-space: pre-wrap; background: #f5f7f9; padding: .6rem; max-height: 24rem; overflow: auto; }
+th, td { white-space: nowrap; }
+td.long { white-space: normal; overflow-wrap: anywhere; min-width: 10rem; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #f5f7f9; padding: .6rem; margin: .3rem 0; }
+pre { position: absolute; left: 1rem; right: 1rem; z-index: 1; max-width: 60rem; max-height: 24rem; overflow: auto; }
+pre { border: 1px solid #d5dae1; box-shadow: 0 2px 8px #1c243033; }
+td form { margin: 0; }
 form { display: inline-block; margin: .2rem .8rem .2rem 0; }
 input[type=number] { width: 5rem; }
 .none, .note { color: #5a6675; }
@@ -217,22 +221,24 @@ def _counts(tasks: dict[str, int]) -> str:
 
 def _tasks(view: View) -> Iterable[Html]:
     yield element("h2", "Tasks, newest first")
-    names = ("task_id", "type", "status", "project", "batch", "unique_id", "created_at")
+    names = ("type", "project", "batch", "unique_id", "created_at")
     rows = [
-        [*(_short(task.get(name)) for name in names), _details(task), _complete(view.where, task)]
+        [task["task_id"], _state(view.where, task), _details(task), *(_short(task.get(name)) for name in names)]
         for _, task in view.tasks
     ]
-    yield table((*names, "document", ""), rows, empty="No tasks.")
+    yield table(("task_id", "status", "document", *names), rows, empty="No tasks.")
     if view.has_older:
         yield element("p", _link(view.where, "Older tasks", world=view.where.world, before=view.tasks[-1][0]))
     if view.where.token is not None:
         yield _action(view.where, "reset", "Empty this world")
 
 
-def _complete(where: Whereabouts, task: dict[str, Any]) -> Html | None:
+def _state(where: Whereabouts, task: dict[str, Any]) -> object:
+    """Show a task's status, beside the button that changes it, where there is one."""
     if where.token is None or task["status"] != "pending":
-        return None
-    return _action(where, "complete", "Complete", element("input", type="hidden", name="task", value=task["task_id"]))
+        return task["status"]
+    named = element("input", type="hidden", name="task", value=task["task_id"])
+    return element("div", "pending ", _action(where, "complete", "Complete", named))
 
 
 def _details(value: Any) -> Html:

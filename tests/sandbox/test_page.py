@@ -145,6 +145,32 @@ def test_a_person_completes_advances_lets_work_and_resets(sandbox: Sandbox, live
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 390])
+def test_it_is_readable_on_a_desk_and_in_a_hand(sandbox: Sandbox, live: Any, page: Page, width: int) -> None:
+    """Nothing sticks out of the window but inside a table that scrolls; times, ids and states stay on one line."""
+    task = live.task(unique_id="an-id-without-blanks/" * 12)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(sandbox.page_url)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    row = page.locator("tr", has_text=task["task_id"])
+    line_px = page.evaluate("parseFloat(getComputedStyle(document.querySelector('td')).lineHeight)")
+    for text in (task["task_id"], task["created_at"], "categorization"):
+        cell = row.get_by_role("cell", name=text, exact=True)
+        height = cell.evaluate(
+            "cell => { const r = document.createRange(); r.selectNodeContents(cell); "
+            "return r.getBoundingClientRect().height }"
+        )
+        assert height < 1.5 * line_px
+    assert row.get_by_role("button", name="Complete").bounding_box()["height"] < 2 * line_px
+    row.locator("summary").click()
+    box = row.locator("pre").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= width
+    if folder := os.environ.get("REFONTE_SCREENSHOTS"):
+        page.screenshot(path=f"{folder}/page-{width}.png", full_page=True)
+
+
+@pytest.mark.browser
 def test_hostile_texts_do_not_run(sandbox: Sandbox, live: Any, page: Page) -> None:
     """They are shown as they are, and the browser asks nobody else for anything."""
     asked: list[str] = []
