@@ -179,6 +179,68 @@ def test_a_batch_is_called_back_once(own: Sandbox, live: Any, receiver: Receiver
     ]
 
 
+@pytest.mark.parametrize("workflow", ["enterprise", "rapid", "studio"])
+def test_a_batch_of_any_workflow_is_called_back_with_the_auth_header(
+    own: Sandbox, live: Any, receiver: Receiver, workflow: str
+) -> None:
+    """Not while it is staged, not while a task is pending; and nothing about its tasks but their counts is told."""
+    flags = {workflow: True} if workflow != "enterprise" else {}
+    live.ok("POST", "/projects", json={"type": "categorization", "name": "p", **flags})
+    live.ok("POST", "/batches", json={"project": "p", "name": "b", "callback": receiver.url})
+    for _ in range(2):
+        live.task(batch="b")
+    own.work(days=3)
+    if workflow != "enterprise":
+        assert receiver.bodies == []
+        live.ok("POST", "/batches/b/finalize")
+        own.work(days=3)
+    assert receiver.bodies == [{"batch": "b", "status": "completed", "stats": {"completed": 2}}]
+    key = own.callbacks(key=live.key)["auth_key"]
+    assert receiver.headers[0]["refonte-ai--callback-auth"] == receiver.headers[0]["refonte.ai-callback-auth"] == key
+    assert live.ok("GET", "/batches/b")["status"] == "completed"
+
+
+@pytest.mark.parametrize("workflow", ["rapid", "studio"])
+def test_a_staged_batch_of_a_test_key_is_called_back_when_it_is_finalized(
+    own: Sandbox, world_of: Callable[..., Any], receiver: Receiver, workflow: str
+) -> None:
+    """Its tasks end then, each with its own callback."""
+    world = world_of(own, f"test_{uuid.uuid4().hex[:20]}")
+    world.ok("POST", "/projects", json={"type": "categorization", "name": "p", workflow: True})
+    world.ok("POST", "/batches", json={"project": "p", "name": "b", "callback": receiver.url})
+    task = world.task(batch="b", callback_url=receiver.url)
+    assert world.ok("POST", "/batches/b/finalize")["status"] == "completed"
+    receiver.wait_for(2)
+    assert {body.get("task_id", body.get("batch")) for body in receiver.bodies} == {task["task_id"], "b"}
+
+
+def test_mail_for_a_batch_goes_to_the_outbox(own: Sandbox, live: Any) -> None:
+    """With its statistics."""
+    live.ok("POST", "/projects", json={"type": "categorization", "name": "p"})
+    live.ok("POST", "/batches", json={"project": "p", "name": "b", "callback": "ops@example.com"})
+    own.complete(live.task(batch="b")["task_id"])
+    (mail,) = own.callbacks(key=live.key)["mails"]
+    assert (mail["from"], mail["to"]) == ("hello@refonte.ai", "ops@example.com")
+    assert json.loads(mail["body"]) == {"batch": "b", "status": "completed", "stats": {"completed": 1}}
+
+
+def test_a_resend_begins_a_new_series_of_tries(own: Sandbox, live: Any, receiver: Receiver) -> None:
+    """After 21 failures the outcome is false; a resend that gets through makes it true and moves no other stamp."""
+    receiver.statuses[:] = [503]
+    task = live.task(callback_url=receiver.url)
+    own.complete(task["task_id"])
+    own.clock.advance(hours=24)
+    failed = live.ok("GET", f"/task/{task['task_id']}")
+    assert (len(receiver.bodies), failed["callback_succeeded"], failed["callback_completed"]) == (21, False, False)
+    receiver.statuses[:] = [503, 204]
+    live.ok("POST", f"/task/{task['task_id']}/send-callback")
+    own.clock.advance(seconds=30)
+    assert len(receiver.bodies) == 23
+    assert receiver.bodies[-1]["task_id"] == task["task_id"]
+    done = live.ok("GET", f"/task/{task['task_id']}")
+    assert done == {**failed, "callback_succeeded": True, "callback_completed": True}
+
+
 def test_links_in_callbacks_and_after_a_restart_lead_to_the_server(
     tmp_path: Any, world_of: Callable[..., Any], receiver: Receiver
 ) -> None:
