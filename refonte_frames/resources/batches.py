@@ -65,7 +65,8 @@ def create(
 ) -> dict[str, Any] | pd.DataFrame:
     """Create a batch, or one for each name in a frame: a bundle of tasks that is worked on and counted together.
 
-    One request per batch; one more where the name is taken and `exist_ok` is set.
+    One request per batch; one more where the name is taken and `exist_ok` is set. The batches of a frame are made one
+    after the other in the order of its rows, since older ones are worked on first.
 
     Parameters
     ----------
@@ -136,7 +137,8 @@ def create(
         outcome, made = _create_one(bodies[batch], exist_ok=exist_ok, client=client)
         return {"status": made.get("status"), "outcome": outcome}
 
-    return named.beside(_results(named, one, client), ("status", "outcome", "error_code", "error_message"))
+    results = {batch: _tried(one, batch) for batch in named.distinct}
+    return named.beside(results, ("status", "outcome", "error_code", "error_message"))
 
 
 def get(name: str, *, client: Client | None = None) -> dict[str, Any]:
@@ -485,14 +487,14 @@ def _asked(call: Call, name: str, client: Client) -> dict[str, Any]:
 
 def _results(named: Named, one: Callable[[str], dict[str, Any]], client: Client) -> dict[str, dict[str, Any]]:
     """Do something to each batch; what the service refuses about one of them becomes that one's ``failed``."""
+    return by_name(named.distinct, lambda name: _tried(one, name), client)
 
-    def tried(name: str) -> dict[str, Any]:
-        try:
-            return one(name)
-        except (BadRequest, NotFound, Conflict) as error:
-            return {"outcome": "failed", "error_code": _code(error), "error_message": error.message}
 
-    return by_name(named.distinct, tried, client)
+def _tried(one: Callable[[str], dict[str, Any]], name: str) -> dict[str, Any]:
+    try:
+        return one(name)
+    except (BadRequest, NotFound, Conflict) as error:
+        return {"outcome": "failed", "error_code": _code(error), "error_message": error.message}
 
 
 def _code(error: ApiError) -> str:

@@ -13,7 +13,7 @@ from refonte_frames.client import Client, resolve_client
 from refonte_frames.errors import BadRequest, ColumnError, Conflict, InputError, NotFound, RowErrors
 from refonte_frames.frames import as_pandas
 from refonte_frames.resources.asking import ask, checked_name, post, with_remedy
-from refonte_frames.resources.emails import check_emails, emails_of
+from refonte_frames.resources.emails import check_emails, emails_of, shown_cell
 from refonte_frames.resources.named import Named
 from refonte_frames.resources.objects import extra_of, frame_of_rows, taken, taken_texts
 from refonte_frames.resources.whole_or_not import each_that_can
@@ -747,7 +747,7 @@ class _Pairs:
         emails, projects = frame["email"].tolist(), frame["project"].tolist()
         check_emails(emails)
         bad = [
-            (at, "bad_project", f"{name!r} is no name of a project")
+            (at, "bad_project", f"{shown_cell(name)} is no name of a project")
             for at, name in enumerate(projects)
             if not isinstance(name, str) or not name.strip()
         ]

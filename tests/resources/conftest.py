@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import refonte_frames as rf
 from refonte_frames.client import Client
 
 if TYPE_CHECKING:
@@ -30,4 +31,23 @@ def base_url() -> Iterator[str]:
 def client(base_url: str) -> Iterator[Client]:
     """Connect to a world that nobody else uses; unknown parameters are refused there."""
     with Client(api_key=f"live_{secrets.token_hex(8)}", base_url=base_url) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def studio_sandbox() -> Iterator[rf.Sandbox]:
+    """Run a sandbox whose people can be told to accept; unknown parameters are refused there too."""
+    with rf.Sandbox(strict=True) as running:
+        yield running
+
+
+@pytest.fixture
+def studio(studio_sandbox: rf.Sandbox) -> Iterator[Client]:
+    """Connect to a world with three labelers, ann, bob and cyd, and the Studio projects kittens and puppies."""
+    key = f"live_{secrets.token_hex(8)}"
+    with studio_sandbox.client(key) as client:
+        rf.teams.invite([f"{name}@x.org" for name in ("ann", "bob", "cyd")], "labeler", client=client)
+        studio_sandbox.accept_invitations(key=key)
+        for project in ("kittens", "puppies"):
+            rf.projects.create(project, type="imageannotation", studio=True, client=client)
         yield client

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -276,3 +277,11 @@ def test_a_refused_key_stops_a_frame(base_url: str) -> None:
     """What no row is to blame for is raised, not written into rows."""
     with Client(api_key="not-a-key", base_url=base_url) as client, pytest.raises(Unauthorized):
         batches.finalize(["june", "july"], client=client)
+
+
+def test_batches_of_a_frame_are_made_in_the_order_of_its_rows(client: Client, project: str) -> None:
+    """The service lists the newest first, and works on the oldest first."""
+    names = [f"b{at:02}" for at in range(20)]
+    batches.create(pd.DataFrame({"batch": names}), project=project, client=client)
+    page = msgspec.json.decode(client.send(Call.get("batches")).body)
+    assert [batch["name"] for batch in page["docs"]] == names[::-1]

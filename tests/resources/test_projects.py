@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from refonte_frames.errors import Conflict, InputError, NotEnabled, NotFound
+from refonte_frames.errors import BadRequest, Conflict, InputError, NotEnabled, NotFound
 from refonte_frames.resources import projects
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def test_values_of_a_frame_may_be_params(client: Client) -> None:
 
 def test_an_unknown_project_is_named(client: Client) -> None:
     """A look-up of a name that is not there says which, and where to find those that are."""
-    with pytest.raises(NotFound, match=r"There is no project 'puppies' for this key .*rf.projects.list\(\)"):
+    with pytest.raises(NotFound, match=r"There is no project 'puppies' for this key .*projects.list\(\)"):
         projects.get("puppies", client=client)
     with pytest.raises(NotFound, match="There is no project 'puppies'"):
         projects.set_params("puppies", {}, client=client)
@@ -166,3 +166,32 @@ def test_set_params_takes_a_mapping_of_parameters(client: Client, params: Any) -
     with pytest.raises(InputError):
         projects.set_params("kittens", params, client=client)
     assert client.requests_by_status() == {}
+
+
+def test_a_pipeline_is_updated_again_and_again(client: Client) -> None:
+    """Consensus of three, then one after the other."""
+    projects.create("cats", type="imageannotation", studio=True, client=client)
+    changed = projects.update_pipeline("cats", "consensus_task", consensus_attempts=3, client=client)
+    assert (changed["pipeline"], changed["consensus_attempts"]) == ("consensus_task", 3)
+    assert projects.update_pipeline("cats", "standard_task", client=client)["pipeline"] == "standard_task"
+
+
+def test_a_pipeline_that_cannot_be_right_is_refused_before_anything_is_sent(client: Client) -> None:
+    """The name, and attempts that do not go with it."""
+    with pytest.raises(InputError, match="one of standard_task, consensus_task, not 'consensus'"):
+        projects.update_pipeline("cats", "consensus", client=client)
+    with pytest.raises(InputError, match="goes with the pipeline 'consensus_task'"):
+        projects.update_pipeline("cats", "standard_task", consensus_attempts=2, client=client)
+    with pytest.raises(InputError, match="at least 2, not 1"):
+        projects.update_pipeline("cats", "consensus_task", consensus_attempts=1, client=client)
+    assert client.requests_by_status() == {}
+
+
+def test_only_studio_projects_have_a_pipeline(client: Client) -> None:
+    """The refusal says so; an unknown project is asked for at both documented paths."""
+    projects.create("cats", type="imageannotation", client=client)
+    with pytest.raises(BadRequest, match="Only Studio projects have one"):
+        projects.update_pipeline("cats", "standard_task", client=client)
+    with pytest.raises(NotFound, match="There is no project 'dogs'"):
+        projects.update_pipeline("dogs", "standard_task", client=client)
+    assert client.requests_by_status() == {"200": 1, "400": 1, "404": 2}
