@@ -10,16 +10,17 @@ from __future__ import annotations
 import re
 import threading
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Generic, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from refonte_frames.errors import ReplyError
-from refonte_frames.transport.replies import decode_json
+from refonte_frames.transport.replies import MAX_DEPTH, decode_json, is_deeper, too_deep
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = [
     "MAX_EXACT",
@@ -49,6 +50,9 @@ _Int16 = Annotated[int, Meta(ge=-(2**15), le=2**15 - 1)]
 
 _Text = str | None | UnsetType
 _Bool = bool | None | UnsetType
+
+#: Levels that the parts of a task may have: the page, its list and the task are three themselves.
+_PART_DEPTH: Final = MAX_DEPTH - 3
 
 #: More learned keys than this are read the slow way: a hostile service could send a new one with every object.
 _MAX_LEARNED: Final = 32
@@ -171,6 +175,7 @@ class PageDecoder:
         mended = 0
         try:
             page = self._page.decode(body)
+            self._require_flat(page.docs, body, where)
         except msgspec.ValidationError:
             page = self._decode_slowly(body, where)
         except (msgspec.DecodeError, RecursionError):
@@ -182,6 +187,8 @@ class PageDecoder:
         """Read one task object, such as the reply of ``GET /task/{id}``."""
         require_utf8(body, where)
         body, _ = without_lone_surrogates(body)
+        if is_deeper(body, MAX_DEPTH):
+            raise too_deep(body, where)
         try:
             return self._doc.decode(body)
         except (msgspec.DecodeError, RecursionError):
@@ -190,6 +197,15 @@ class PageDecoder:
     def ids(self, doc: TaskDoc) -> tuple[str, str | None]:
         """Tell a task's id, and its unique_id where it has one."""
         return doc.task_id, doc.unique_id if isinstance(doc.unique_id, str) else None
+
+    def _require_flat(self, docs: list[TaskDoc], body: bytes, where: str) -> None:
+        """Refuse parts that are nested too deeply; everything else of a task has a type, and with it a depth."""
+        for doc in docs:
+            for raw in self._parts_of(doc):
+                view = memoryview(raw)
+                # Shorter texts have no room for so many brackets and their counterparts.
+                if len(view) > 2 * _PART_DEPTH and is_deeper(view.tobytes(), _PART_DEPTH):
+                    raise too_deep(body, where, task_id=doc.task_id)
 
     def _decode_slowly(self, body: bytes, where: str) -> _Envelope[TaskDoc]:
         page = decode_json(body, type=_Envelope[Raw], where=where)
@@ -217,6 +233,8 @@ class PageDecoder:
                 self._use(_learned_type(learned))
 
     def _use(self, doc_type: type[TaskDoc]) -> None:
+        names = [field.name for field in msgspec.structs.fields(doc_type) if field.type is Raw]
+        self._parts_of: Callable[[TaskDoc], tuple[Raw, ...]] = attrgetter(*names)
         self._doc = msgspec.json.Decoder(doc_type)
         self._page = msgspec.json.Decoder(_Envelope[doc_type])  # type: ignore[valid-type]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 import msgspec
@@ -27,7 +28,7 @@ from refonte_frames.transport.retries import retry_after_secs
 if TYPE_CHECKING:
     from refonte_frames.transport.calls import Call, Reply
 
-__all__ = ["decode_json", "refusal"]
+__all__ = ["MAX_DEPTH", "decode_json", "is_deeper", "refusal", "too_deep"]
 
 T = TypeVar("T")
 
@@ -35,6 +36,15 @@ T = TypeVar("T")
 _TAKEN: Final = re.compile(
     r"unique_id\s+\(\"(.*)\"\)\s+is\s+already\s+used\s+for\s+a\s+different\s+task\s+\(([0-9a-f]{24})\)", re.DOTALL
 )
+#: Objects and lists within each other; documented replies have less than a dozen. Parsers bear more, or do not,
+#: depending on the version of Python: the limit is ours, so that it is the same everywhere.
+MAX_DEPTH: Final = 100
+_STRING: Final = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
+_STRINGS: Final = re.compile(_STRING, re.DOTALL)
+_TOKENS: Final = re.compile(rb"(?P<key>" + _STRING + rb")\s*:|" + _STRING + rb"|[\[\]{},]", re.DOTALL)
+_STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+_NO_STEPS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_SHOWN_STEPS: Final = 8
 _PLACE: Final = re.compile(r" - at `\$\.?(.*)`$")
 _LONGEST_EXCERPT: Final = 300
 
@@ -59,7 +69,7 @@ def decode_json(body: bytes, *, where: str) -> Any: ...
 @overload
 def decode_json(body: bytes, *, where: str, type: type[T]) -> T: ...
 def decode_json(body: bytes, *, where: str, type: Any = Any) -> Any:
-    """Parse a reply's body strictly: UTF-8, no NaN, no trailing bytes, integers exact.
+    """Parse a reply's body strictly: UTF-8, no NaN, no trailing bytes, integers exact, bounded depth.
 
     Parameters
     ----------
@@ -73,8 +83,10 @@ def decode_json(body: bytes, *, where: str, type: Any = Any) -> Any:
     Raises
     ------
     ReplyError
-        If it is no JSON or of another shape; ``.path`` says where in it.
+        If it is no JSON, of another shape, or nested too deeply; ``.path`` says where in it.
     """
+    if is_deeper(body, MAX_DEPTH):
+        raise too_deep(body, where)
     try:
         return msgspec.json.decode(body, type=type)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -85,6 +97,50 @@ def decode_json(body: bytes, *, where: str, type: Any = Any) -> Any:
             f"{f' at {place[1]}' if place else ''}. The answer begins: {_excerpt(body)!r}.",
             path=place[1] if place else "",
         ) from None
+
+
+def is_deeper(text: bytes, levels: int) -> bool:
+    """Say whether JSON text has more than so many objects and lists within each other.
+
+    Most texts have no more of them in all, which is seen without looking at strings.
+
+    >>> is_deeper(b'[{"a":[1]},[]]', 3), is_deeper(b'[{"a":["[[["]},[]]', 2)
+    (False, True)
+    """
+    if text.count(b"[") + text.count(b"{") <= levels:
+        return False
+    steps = memoryview(_STRINGS.sub(b"", text).translate(_STEPS, _NO_STEPS)).cast("b")
+    return any(depth > levels for depth in accumulate(steps))
+
+
+def too_deep(body: bytes, where: str, *, task_id: str = "") -> ReplyError:
+    """Make the error for a reply that is nested too deeply; it says where that begins."""
+    path = _path_to_depth(body)
+    whose = f" of task {task_id}" if task_id else ""
+    return ReplyError(
+        f"{where} was answered with more than {MAX_DEPTH} lists and objects within each other, at {path}{whose}. "
+        "No documented reply has them; nothing of it was read.",
+        path=path,
+    )
+
+
+def _path_to_depth(body: bytes) -> str:
+    """Walk to the place where the limit is passed, without recursion; the first steps of the way are its name."""
+    steps: list[str | int] = []
+    for token in _TOKENS.finditer(body):
+        mark = token[0][:1]
+        if token["key"] is not None and steps:
+            steps[-1] = token["key"][1:-1].decode("utf-8", "replace")
+        elif mark in b"[{":
+            if len(steps) == MAX_DEPTH:
+                break
+            steps.append(0 if mark == b"[" else "")
+        elif mark in b"]}" and steps:
+            steps.pop()
+        elif mark == b"," and steps and isinstance(steps[-1], int):
+            steps[-1] += 1
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps[:_SHOWN_STEPS])
+    return path.lstrip(".") + ("…" if len(steps) > _SHOWN_STEPS else "")
 
 
 def refusal(call: Call, reply: Reply) -> ApiError:

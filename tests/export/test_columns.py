@@ -213,7 +213,11 @@ def test_a_key_that_comes_with_every_task_is_learned_and_still_kept() -> None:
         (b'{"docs":[{"task_id":7}]}', "without a usable task_id", "docs[0].task_id"),
         (b'{"docs":[{"task_id":"a","x":NaN}]}', "malformed", ""),
         (b'{"docs":[{"task_id":"a","x":"\xff"}]}', "no UTF-8", ""),
-        (b'{"docs":[{"task_id":"a","x":' + b"[" * 9000 + b"]" * 9000 + b"}]}", "recursion", ""),
+        (
+            b'{"docs":[{"task_id":"a","x":' + b"[" * 9000 + b"]" * 9000 + b"}]}",
+            "100 lists",
+            "docs[0].x[0][0][0][0][0]…",
+        ),
         (b'{"docs":[]}x', "trailing", ""),
     ],
 )
@@ -223,6 +227,43 @@ def test_a_broken_page_is_an_error_that_says_which_and_where(body: bytes, says: 
         PageDecoder().decode(body, where="GET /tasks, page 3,")
     assert says in str(caught.value)
     assert caught.value.path == path
+
+
+def nested(levels: int, key: str) -> bytes:
+    """Make a page whose second task has so many levels of brackets in all, below a key."""
+    inner = b'{"a":[' * (levels // 2) + b"]}" * (levels // 2)
+    if levels % 2:
+        inner = b"[" + inner + b"]"
+    return b'{"docs":[{"task_id":"x"},{"task_id":"y","%s":%s}]}' % (key.encode(), inner)
+
+
+@pytest.mark.parametrize("key", ["params", "metadata", "response", "audits", "tags", "mood"])
+def test_replies_may_have_a_hundred_levels_and_no_more(key: str) -> None:
+    """In every part of a task, whether documented, learned or met for the first time; the error says where."""
+    decoder = PageDecoder()
+    for _ in range(2):
+        page = decoder.decode(nested(97, key), where="page")
+        assert build(page.docs, tables=TASK_TABLES, exported_at=datetime.now(UTC), drift=Drift())["tasks"].num_rows == 2
+        with pytest.raises(ReplyError, match=r"page 7, was answered with more than 100 lists and objects") as caught:
+            decoder.decode(nested(98, key), where="GET /tasks, page 7,")
+        assert caught.value.path == f"docs[1].{key}.a[0].a[0].a…"
+
+
+def test_a_single_task_is_bounded_as_well() -> None:
+    """A hundred levels, the object itself included."""
+    for levels, is_read in ((99, True), (100, False)):
+        body = b'{"task_id":"a","params":%s}' % (b"[" * levels + b"]" * levels)
+        if is_read:
+            assert PageDecoder().decode_task(body, where="GET /task/a").task_id == "a"
+        else:
+            with pytest.raises(ReplyError, match="GET /task/a was answered with more than 100"):
+                PageDecoder().decode_task(body, where="GET /task/a")
+
+
+def test_brackets_in_texts_and_beside_each_other_are_no_levels() -> None:
+    """However many there are."""
+    body = b'{"docs":[{"task_id":"a","params":{"t":"%s\\"","l":[%s]}}]}' % (b"[{" * 500, b",".join([b"[{}]"] * 500))
+    assert PageDecoder().decode(body, where="page").docs[0].task_id == "a"
 
 
 def test_half_a_character_does_not_stop_an_export() -> None:
