@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from refonte_frames.sandbox import deliveries, labelers, lifecycle, results, work
+from refonte_frames.sandbox import deliveries, labelers, lifecycle, people, results, work
 from refonte_frames.sandbox.checks import a_callback, a_number, a_text, an_object, invalid, required, take
 from refonte_frames.sandbox.clock import stamp
 from refonte_frames.sandbox.exchange import Answer, Asked, Refusal, World, read_object
@@ -216,6 +217,21 @@ def accept_invitations(running: Running, asked: Asked) -> Answer:
     return Answer.of({"accepted": done})
 
 
+def disable_members(running: Running, asked: Asked) -> Answer:
+    """POST /_sandbox/disable_members ``{"key": str, "emails": [str]}``: what only a dashboard can do to people."""
+    service, body = running.service, read_object(asked)
+    world, emails = _world(running, body), people.read_emails(body)
+    there = {member.email: member for member in service.store.people.members(world)}
+    for email in emails:
+        if email not in there or there[email].role == "admin":
+            raise invalid("emails", f"holds {email!r}, who is no member, or the admin")
+    with service.store.transaction():
+        for email in emails:
+            disabled = replace(there[email], role="disabled", expiry_ms=None)
+            service.store.people.save_member(world, disabled)
+    return Answer.of({"disabled": len(emails)})
+
+
 # callbacks
 
 
@@ -323,6 +339,7 @@ CONTROL_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/_sandbox/reset", _knowing(reset, "key")),
     ("POST", "/_sandbox/truth", _knowing(truth, "key")),
     ("POST", "/_sandbox/accept_invitations", _knowing(accept_invitations, "key")),
+    ("POST", "/_sandbox/disable_members", _knowing(disable_members, "key", "emails")),
     ("POST", "/_sandbox/callback_url", _knowing(set_callback_url, "key", "url")),
     ("POST", "/_sandbox/callbacks", _knowing(callbacks, "key")),
     ("GET", "/_sandbox/faults", list_faults),

@@ -90,6 +90,11 @@ _CALLS: dict[str, tuple[str, Schema | None, Schema]] = {
         object_of(("key",), key=_KEY),
         object_of(("accepted",), accepted=_WHOLE),
     ),
+    "POST /_sandbox/disable_members": (
+        "Disables members of a team, as its dashboard would.",
+        object_of(("key", "emails"), key=_KEY, emails=_TEXTS),
+        object_of(("disabled",), disabled=_WHOLE),
+    ),
     "POST /_sandbox/callback_url": (
         "Sets the callback URL of an account's profile; none takes it away.",
         object_of(("key",), key=_KEY, url={"type": ["string", "null"]}),

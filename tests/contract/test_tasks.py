@@ -226,11 +226,13 @@ def test_an_unknown_parameter_is_kept_and_warned_of(api: Any, body: Callable[...
 
 def test_numbers_come_back_as_they_were_sent(api: Any) -> None:
     """Big integers stay exact, and 1.0 does not become 1."""
-    metadata = {"big": 2**63 + 1, "float": 1.0, "tiny": 1e-300}
-    task = api.task(metadata=metadata)
+    metadata = {"big": 2**63 + 1, "bigger": -(2**70), "huge": 10**4000, "float": 1.0, "whole": 165.0, "tiny": 1e-300}
+    task = api.task(metadata=metadata, priority=10)
+    api.ok("PUT", f"/task/{task['task_id']}/tags", json=["after a change"])
     text = api.call("GET", f"/task/{task['task_id']}").text
     assert str(2**63 + 1) in text
     assert '"float":1.0' in text
+    assert '"whole":165.0' in text
     assert api.ok("GET", f"/task/{task['task_id']}")["metadata"] == metadata
 
 

@@ -109,6 +109,20 @@ def test_roles_are_set_for_all_or_nobody(account: Account) -> None:
     assert {member["email"]: member["role"] for member in account.ok("GET", "/teams")}["b@example.com"] == "labeler"
 
 
+def test_a_disabled_member_is_enabled_by_a_role(account: Account) -> None:
+    """Until then they are listed as disabled, and get no work."""
+    account.hire("a@example.com")
+    account.studio("p")
+    account.sandbox.disable_members(["a@example.com"], key=account.key)
+    assert account.ok("GET", "/teams")[1]["role"] == "disabled"
+    assert "a@example.com" not in account.ok("GET", "/studio/assignments")
+    sent = {"emails": ["a@example.com"], "projects": ["p"]}
+    account.refused(400, "POST", "/studio/assignments/add", sent)
+    changed = account.ok("POST", "/teams/set_role", {"emails": ["a@example.com"], "team_role": "member"})
+    assert changed[1]["role"] == "member"
+    assert account.ok("POST", "/studio/assignments/add", sent)["a@example.com"] == ["p"]
+
+
 def test_assignments_are_added_and_removed(account: Account) -> None:
     """Union and difference, both idempotent; active people without projects are listed with none."""
     account.hire("a@example.com", "b@example.com")
