@@ -118,11 +118,12 @@ def tables(pages: list[bytes]) -> Iterator[dict[str, Any]]:
 def write(batches: Iterator[dict[str, Any]], folder: Path) -> None:
     """Write the tables as the export does."""
     from refonte_frames.export.columns import TASK_TABLES
-    from refonte_frames.export.dataset import PartWriter
+    from refonte_frames.export.parts import PartWriter
+    from refonte_frames.export.places import Disk
+    from refonte_frames.schemas import SCHEMAS
 
-    for name in TASK_TABLES:
-        (folder / name).mkdir(parents=True)
-    with PartWriter(folder, TASK_TABLES, "000001-00000", group_tasks=10_000) as part:
+    tables = {table: SCHEMAS[table] for table in TASK_TABLES}
+    with PartWriter(Disk(folder), "parts", tables, "000001-00000", group_tasks=10_000) as part:
         for batch in batches:
             part.write(batch)
         part.finish()

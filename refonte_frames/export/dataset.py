@@ -1,85 +1,71 @@
-"""The only writer of Parquet files and manifests: a folder that is whole at every instant, however a run ends.
+"""The manifest of an exported folder and the steps of a run: whole at every instant, however a run ends.
 
 A run writes below ``_run/`` and notes every finished window there. To finish, it lays the new tables out in full,
-writes down what it is about to do, exchanges the folders of the tables in one step each, and renames the manifest
-into place last. Whoever finds ``_run/`` knows from its files how far the run came, and goes on from there.
+writes down what it is about to do, puts the files of the tables where they are read from, and writes the manifest last.
+Whoever finds ``_run/`` knows from its files how far the run came, and goes on from there.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
 import secrets
-import shutil
-import socket
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import msgspec
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from msgspec import Struct
 
 from refonte_frames.errors import ExportError
-from refonte_frames.export.columns import empty
-from refonte_frames.export.exchange import exchange, hold
 from refonte_frames.export.filters import differences
-from refonte_frames.export.places import OLD, RUN, find
+from refonte_frames.export.parts import FileEntry
+from refonte_frames.export.places import LOCK, OLD, RUN, TMP, Disk, store_of
+from refonte_frames.export.promote import schemas_of
+from refonte_frames.export.splice import Splicer
 from refonte_frames.schemas import SCHEMA_VERSION, SCHEMAS, fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    import os
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
-    from refonte_frames.export.sweep import Batches
+    import pyarrow as pa
+
+    from refonte_frames.export.places import Store
 
 __all__ = [
+    "DELTA",
+    "PARTS",
     "Dataset",
-    "FileEntry",
+    "Delta",
     "Job",
-    "Layout",
     "Manifest",
-    "PartWriter",
-    "Piece",
     "Run",
     "RunPlan",
     "Settings",
     "WindowDone",
     "new_run_id",
+    "write_empty",
 ]
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 MANIFEST: Final = "_manifest.json"
-_LOCK: Final = "_lock"
-_PLAN: Final = "plan.json"
-_DONE: Final = "done.jsonl"
-_COMMIT: Final = "commit.json"
-_TMP: Final = "_tmp-"
+#: Increments that are not folded in, and callbacks that wait (`_inbox`).
+DELTA: Final = "_delta"
+_INBOX: Final = "_inbox"
+#: Below `_run`: what windows wrote, and the notes of those that are finished.
 PARTS: Final = "parts"
+_DONE: Final = f"{RUN}/done"
+_PLAN: Final = f"{RUN}/plan.json"
+_COMMIT: Final = f"{RUN}/commit.json"
 
 #: Superseded files stay this long, so that whoever opened them can finish reading.
 _KEEP_SECS: Final = 3_600
 #: An interrupted run is gone on with for this long; later its windows are too old to be put beside new ones.
 _RESUME_SECS: Final = 24 * 3_600
-#: Rows that are held in memory while files are rewritten.
-_COPY_ROWS: Final = 10_000
 
 T = TypeVar("T")
-
-
-class FileEntry(Struct, frozen=True):
-    """One Parquet file; times are microseconds since 1970, None where no row has one."""
-
-    name: str
-    rows: int
-    bytes: int
-    sha256: str
-    oldest: int | None = None
-    newest: int | None = None
 
 
 class Settings(Struct, frozen=True):
@@ -89,10 +75,25 @@ class Settings(Struct, frozen=True):
     key_fingerprint: str
     tables: list[str]
     filters: dict[str, Any]
+    promote: dict[str, str] = {}
+
+    def schemas(self) -> dict[str, pa.Schema]:
+        """Return the columns of each table."""
+        return schemas_of(self.tables, self.promote)
+
+
+class Delta(Struct, frozen=True):
+    """An increment beside the base: its rows take the place of those of the same tasks in what is older."""
+
+    name: str
+    files: dict[str, list[FileEntry]]
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
-    """What the last finished run left: written last, by rename."""
+    """What the last finished run left: written last.
+
+    ``made_by`` is what wrote the files: ``export``, ``compact`` or ``replace``.
+    """
 
     format: int
     schema_version: int
@@ -106,7 +107,9 @@ class Manifest(Struct, frozen=True, kw_only=True):
     watermark: int
     honours_updated: bool | None
     files: dict[str, list[FileEntry]]
+    deltas: list[Delta] = []
     report: dict[str, Any]
+    made_by: str = "export"
 
 
 class Job(Struct, frozen=True):
@@ -138,13 +141,15 @@ class RunPlan(Struct, frozen=True, kw_only=True):
     watermark_source: str
     honours_updated: bool | None
     service_clock: int | None = None
+    folds: bool = True
+    made_by: str = "export"
 
 
 class WindowDone(Struct, frozen=True):
-    """A finished window: its files, counts, and the tasks near its bounds that it brought."""
+    """A finished window: its files by part and table, counts, and the tasks near its bounds that it brought."""
 
     index: int
-    files: dict[str, FileEntry]
+    parts: list[dict[str, FileEntry]]
     tally: dict[str, Any]
     border: list[str]
 
@@ -156,31 +161,23 @@ class Dataset:
     ----------
     root : path
         The folder; it is made when a run begins.
+    filesystem : pyarrow.fs.FileSystem or fsspec.AbstractFileSystem, optional
+        Where it lies. Default: this machine's disk.
     """
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
-        self.root = Path(root)
+    def __init__(self, root: str | os.PathLike[str], filesystem: Any = None) -> None:
+        self.store: Store = store_of(root, filesystem)
+        self.root = self.store.root if isinstance(self.store, Disk) else cast("Path", PurePosixPath(root))
 
     def manifest(self) -> Manifest | None:
         """Read the manifest; None when no run has finished here."""
-        try:
-            body = (self.root / MANIFEST).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
+        body = self.store.read(MANIFEST)
+        if body is None:
             return None
-        manifest = _decoded(body, Manifest, self.root / MANIFEST)
+        manifest = _decoded(body, Manifest, f"{self.root / MANIFEST}")
         if manifest.format > FORMAT:
             raise ExportError(f"{self.root} was written by a newer version of refonte-frames: update to read it.")
         return manifest
-
-    def path_of(self, table: str, entry: FileEntry) -> Path:
-        """Find a file of a manifest, also when a later run has retired it in the meantime."""
-        path = find(self.root, f"{table}/{entry.name}")
-        if path is None:
-            raise ExportError(
-                f"{self.root / table / entry.name} is missing, though the manifest lists it. "
-                "Export again with full=True to mend the folder."
-            )
-        return path
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -191,21 +188,11 @@ class Dataset:
         ExportError
             If another process, or another thread of this one, is writing here.
         """
-        if self.root.exists() and not self.root.is_dir():
-            raise ExportError(f"{self.root} is a file: an export needs a folder of its own.")
-        path = self.root / _LOCK
-        with self.writing():
-            self._refuse_strangers()
-            self.root.mkdir(parents=True, exist_ok=True)
-            file = path.open("a+b")
-        with file:
-            if not hold(file):
-                raise ExportError(f"{self.root} is being written by {_holder(path)}. Wait until it has ended.")
-            _note_holder(path)
-            try:
-                yield
-            finally:
-                path.write_bytes(b"")
+        with contextlib.ExitStack() as held:
+            with self.writing():
+                self._refuse_strangers()
+                held.enter_context(self.store.lock())
+            yield
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
@@ -226,34 +213,37 @@ class Dataset:
 
     def _refuse_strangers(self) -> None:
         """Never write into a folder that holds something else."""
-        if self.root.is_dir() and not (self.root / MANIFEST).exists():
-            ours = {_LOCK, RUN, OLD, _TMP + MANIFEST, *SCHEMAS}
-            strangers = sorted(item.name for item in self.root.iterdir() if item.name not in ours)
-            if strangers:
-                raise ExportError(
-                    f"{self.root} holds other files ({', '.join(strangers[:3])}) and no manifest. "
-                    "Export into an empty or new folder."
-                )
+        if self.store.exists(MANIFEST):
+            return
+        ours = {LOCK, RUN, OLD, DELTA, _INBOX, TMP + MANIFEST, *SCHEMAS}
+        strangers = sorted({PurePosixPath(name).parts[0] for name in self.store.files()} - ours)
+        if strangers:
+            raise ExportError(
+                f"{self.root} holds other files ({', '.join(strangers[:3])}) and no manifest. "
+                "Export into an empty or new folder."
+            )
 
-    def settle(self) -> bool:
+    def settle(self) -> Manifest | None:
         """Finish what a killed run had begun to put into place, and remove what nobody reads any more.
 
         Returns
         -------
-        bool
-            Whether there was such a run.
+        Manifest or None
+            That of such a run, if there was one.
         """
-        is_left = (self.root / RUN / _COMMIT).exists()
-        if is_left:
-            self._put_in_place(_decoded((self.root / RUN / _COMMIT).read_bytes(), Manifest, self.root / RUN / _COMMIT))
-        (self.root / (_TMP + MANIFEST)).unlink(missing_ok=True)
-        for place in sorted((self.root / OLD).glob("*")):
-            if time.time() - place.stat().st_mtime > _KEEP_SECS:
-                shutil.rmtree(place)
-        return is_left
+        body = self.store.read(_COMMIT)
+        left = None if body is None else _decoded(body, Manifest, f"{self.root / _COMMIT}")
+        if left is not None:
+            self._put_in_place(left)
+        self.store.remove(TMP + MANIFEST)
+        for place in sorted({PurePosixPath(name).parts[1] for name in self.store.files(OLD)}):
+            retired = place.rpartition("-")[2]
+            if not retired.isdigit() or time.time() - int(retired) > _KEEP_SECS:
+                self.store.remove(f"{OLD}/{place}")
+        return left
 
-    def check(self, settings: Settings) -> None:
-        """Refuse to mix what different calls want into one folder."""
+    def check(self, settings: Settings, *, is_full: bool = False) -> None:
+        """Refuse to mix what different calls want into one folder; everything read anew may have other columns."""
         manifest = self.manifest()
         if manifest is None:
             return
@@ -270,39 +260,45 @@ class Dataset:
                 f"{self.root} was exported differently: {'; '.join(found)}. "
                 "Make the same call again, or export into another folder."
             )
+        if not is_full and (changed := differences(settings.promote, theirs.promote)):
+            raise ExportError(
+                f"{self.root} has other promoted columns: {'; '.join(changed)}. Promote the same columns again, or "
+                "pass full=True once, which reads everything anew."
+            )
 
     def unfinished(self, settings: Settings) -> Run | None:
         """Return a run that was killed and can be gone on with; anything else below ``_run/`` is removed."""
-        folder = self.root / RUN
-        with contextlib.suppress(FileNotFoundError, ExportError):
-            plan = _decoded((folder / _PLAN).read_bytes(), RunPlan, folder / _PLAN)
+        with contextlib.suppress(ExportError):
+            plan = _decoded(self.store.read(_PLAN) or b"", RunPlan, _PLAN)
             manifest = self.manifest()
             is_next = plan.generation == (manifest.generation + 1 if manifest else 1)
             is_fresh = 0 <= time.time() - plan.began < _RESUME_SECS
-            if is_next and is_fresh and plan.settings == settings and plan.schema_version == SCHEMA_VERSION:
-                return Run(folder, plan)
-        shutil.rmtree(folder, ignore_errors=True)
+            is_same = plan.settings == settings and plan.schema_version == SCHEMA_VERSION
+            if is_next and is_fresh and is_same and plan.made_by == "export":
+                return Run(self.store, plan)
+        self.store.remove(RUN)
         return None
 
     def begin(self, plan: RunPlan) -> Run:
         """Begin a run."""
-        folder = self.root / RUN
-        shutil.rmtree(folder, ignore_errors=True)
-        for table in plan.settings.tables:
-            (folder / PARTS / table).mkdir(parents=True)
-        _write_whole(folder / _PLAN, msgspec.json.encode(plan))
-        return Run(folder, plan)
+        self.store.remove(RUN)
+        self.store.write(_PLAN, msgspec.json.encode(plan))
+        return Run(self.store, plan)
 
     def commit(
-        self, run: Run, files: dict[str, list[FileEntry]], report: Mapping[str, Any], watermark: int
+        self,
+        run: Run,
+        files: dict[str, list[FileEntry]],
+        report: Mapping[str, Any],
+        watermark: int,
+        deltas: list[Delta] | None = None,
     ) -> Manifest:
         """Make the files laid out in the run's folder those of the dataset."""
-        for table in files:
-            _sync_folder(run.folder / table)
+        schemas = run.plan.settings.schemas()
         manifest = Manifest(
             format=FORMAT,
             schema_version=SCHEMA_VERSION,
-            schemas={table: fingerprint(SCHEMAS[table]) for table in files},
+            schemas={table: fingerprint(schemas[table]) for table in files},
             settings=run.plan.settings,
             generation=run.plan.generation,
             run_id=run.plan.run_id,
@@ -311,225 +307,89 @@ class Dataset:
             finished_at=datetime.now(UTC).isoformat(),
             watermark=watermark,
             honours_updated=run.plan.honours_updated,
-            files=files,
+            files={table: entries or [write_empty(run, table)] for table, entries in files.items()},
+            deltas=deltas or [],
             report=dict(report),
+            made_by=run.plan.made_by,
         )
-        _write_whole(run.folder / _COMMIT, msgspec.json.encode(manifest))
+        return self.settle_on(manifest)
+
+    def settle_on(self, manifest: Manifest) -> Manifest:
+        """Write a commit down and carry it out: from here on it will be, however often it is cut short."""
+        self.store.require_lock()
+        self.store.write(_COMMIT, msgspec.json.encode(manifest))
         self._put_in_place(manifest)
         return manifest
 
     def _put_in_place(self, manifest: Manifest) -> None:
         """Carry a commit out; beginning again at any point of it ends the same."""
-        run = self.root / RUN
-        for table, entries in manifest.files.items():
-            here = self.root / table
-            if not all((here / entry.name).exists() for entry in entries):
-                exchange(run / table, here)
-        _sync_folder(self.root)
-        _write_whole(self.root / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
-        old = self.root / OLD / f"{manifest.generation - 1:06d}"
-        for table in manifest.files:
-            if (run / table).exists():
-                old.mkdir(parents=True, exist_ok=True)
-                shutil.rmtree(old / table, ignore_errors=True)
-                (run / table).rename(old / table)
-        shutil.rmtree(run)
+        names = {table: [entry.name for entry in entries] for table, entries in manifest.files.items()}
+        for delta in manifest.deltas:
+            if not self.store.files(f"{DELTA}/{delta.name}"):
+                self.store.move(f"{RUN}/{DELTA}/{delta.name}", f"{DELTA}/{delta.name}")
+        for table, those in names.items():
+            self.store.swap(table, those)
+        self.store.require_lock()
+        self.store.write(MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
+        old = f"{OLD}/{manifest.generation - 1:06d}-{time.time():.0f}"
+        for table, those in names.items():
+            self.store.retire(table, those, old)
+        listed = {delta.name for delta in manifest.deltas}
+        for name in sorted({PurePosixPath(file).parts[1] for file in self.store.files(DELTA)} - listed):
+            self.store.move(f"{DELTA}/{name}", f"{old}/{DELTA}/{name}")
+        self.store.remove(RUN)
 
 
 class Run:
     """A run under way: what it planned, and which windows it finished."""
 
-    def __init__(self, folder: Path, plan: RunPlan) -> None:
-        self.folder = folder
+    def __init__(self, store: Store, plan: RunPlan) -> None:
+        self.store = store
         self.plan = plan
-        self.done = {done.index: done for done in _read_lines(folder / _DONE)}
+        notes = [store.read(name) for name in store.files(_DONE) if not PurePosixPath(name).name.startswith(TMP)]
+        found = [_decoded(note, WindowDone, _DONE) for note in notes if note is not None]
+        self.done = {done.index: done for done in found}
         self._remove_unfinished()
 
     @property
-    def parts(self) -> Path:
-        """Where the windows' files are collected."""
-        return self.folder / PARTS
+    def stem(self) -> str:
+        """What makes the names of this run's files differ from those of all others."""
+        return f"{self.plan.generation:06d}"
 
     def note(self, done: WindowDone) -> None:
         """Write down that a window is finished; its files were synced before."""
-        for table in done.files:
-            _sync_folder(self.parts / table)
-        with (self.folder / _DONE).open("ab") as file:
-            file.write(msgspec.json.encode(done) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        self.store.write(f"{_DONE}/{done.index:06d}.json", msgspec.json.encode(done))
         self.done[done.index] = done
 
     def finished(self) -> list[WindowDone]:
         """Return the finished windows in the order of the plan."""
         return [self.done[index] for index in sorted(self.done)]
 
-    def lay_out(self, layout: Layout) -> dict[str, list[FileEntry]]:
-        """Put the tables of the next generation together below the run's folder, as `layout` says."""
-        files: dict[str, list[FileEntry]] = {table: [] for table in self.plan.settings.tables}
-        for table in files:
-            shutil.rmtree(self.folder / table, ignore_errors=True)
-            (self.folder / table).mkdir()
-        for number, piece in enumerate(layout):
-            if piece.keep is None:
-                for table, path in piece.paths.items():
-                    _link(path, self.folder / table / path.name)
-                    files[table].append(piece.entries[table])
-            else:
-                for table, entry in self._copy(piece, number).items():
-                    files[table].append(entry)
-        for table, entries in files.items():
-            if not entries:
-                entries.append(self._empty_part(table))
-        return files
-
-    def adopt(self, path: Path, table: str) -> None:
-        """Take a file of an earlier run over into the next generation as it is."""
-        _link(path, self.folder / table / path.name)
-
-    def _copy(self, piece: Piece, number: int) -> dict[str, FileEntry]:
-        """Write the rows of a piece that are to be kept into files of their own."""
-        stem = f"{self.plan.generation:06d}-f{number:05d}"
-        with PartWriter(self.folder, list(piece.paths), stem, group_tasks=1) as part:
-            for table, path in piece.paths.items():
-                for batch in pq.ParquetFile(path).iter_batches(_COPY_ROWS):
-                    mask = pc.is_in(batch["task_id"], value_set=piece.keep)
-                    part.copy(table, pa.Table.from_batches([batch]).filter(mask).cast(SCHEMAS[table]))
-            return part.finish()
-
-    def _empty_part(self, table: str) -> FileEntry:
-        """Make a file of no rows, so that a table can be read before it has any."""
-        with PartWriter(self.folder, [table], f"{self.plan.generation:06d}-empty", group_tasks=1) as part:
-            part.copy(table, empty(table), even_if_empty=True)
-            return part.finish()[table]
+    def clear_layout(self) -> None:
+        """Remove what an earlier try to lay the tables out left."""
+        for name in (*self.plan.settings.tables, DELTA):
+            self.store.remove(f"{RUN}/{name}")
 
     def _remove_unfinished(self) -> None:
-        """Remove what belongs to no finished window, and a note that was cut off."""
-        listed = {(table, entry.name) for done in self.done.values() for table, entry in done.files.items()}
-        for path in self.parts.glob("*/*"):
-            if (path.parent.name, path.name) not in listed:
-                path.unlink()
-        _write_whole(self.folder / _DONE, b"".join(msgspec.json.encode(done) + b"\n" for done in self.done.values()))
+        """Remove what belongs to no finished window."""
+        listed = {
+            f"{RUN}/{PARTS}/{table}/{entry.name}"
+            for done in self.done.values()
+            for part in done.parts
+            for table, entry in part.items()
+        }
+        for name in self.store.files(f"{RUN}/{PARTS}"):
+            if name not in listed:
+                self.store.remove(name)
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Files of the next generation: those of one window of this or an earlier run.
-
-    Attributes
-    ----------
-    paths, entries : dict
-        Where they lie and what is known of them, by table.
-    keep : pyarrow.Array or None
-        Ids of the tasks whose rows are kept; None keeps the files as they are.
-    """
-
-    paths: dict[str, Path]
-    entries: dict[str, FileEntry]
-    keep: pa.Array | None = None
-
-
-Layout = list[Piece]
-
-
-class PartWriter:
-    """Writes the rows of one window to one file per table.
-
-    Parameters
-    ----------
-    folder : Path
-        Holds a subfolder per table.
-    tables : sequence of str
-        The tables.
-    stem : str
-        Makes the names of the files differ from all others of the folder.
-    group_tasks : int
-        Tasks that make a row group: larger ones compress better and need more memory.
-    """
-
-    def __init__(self, folder: Path, tables: Sequence[str], stem: str, *, group_tasks: int) -> None:
-        self._folder = folder
-        self._tables = tables
-        self._name = f"part-{stem}.parquet"
-        self._group_tasks = group_tasks
-        self._waiting: list[Batches] = []
-        self._waiting_tasks = 0
-        self._writers: dict[str, pq.ParquetWriter] = {}
-        self._rows = dict.fromkeys(tables, 0)
-        self._span: tuple[int | None, int | None] = (None, None)
-
-    def write(self, batches: Batches) -> None:
-        """Add rows to every table."""
-        self._waiting.append(batches)
-        self._waiting_tasks += batches["tasks"].num_rows
-        self._span = _wider(self._span, batches["tasks"])
-        if self._waiting_tasks >= self._group_tasks:
-            self._flush()
-
-    def copy(self, table: str, rows: pa.Table, *, even_if_empty: bool = False) -> None:
-        """Add rows to one table at once."""
-        if table == "tasks":
-            self._span = _wider(self._span, rows)
-        if rows.num_rows or even_if_empty:
-            self._write_table(table, rows)
-
-    def finish(self) -> dict[str, FileEntry]:
-        """Close the files, make sure that they are on the disk, and give them their names."""
-        self._flush()
-        entries = {}
-        for table, writer in self._writers.items():
-            writer.close()
-            entries[table] = self._settle_file(table)
-        self._writers = {}
-        return entries
-
-    def _flush(self) -> None:
-        waiting, self._waiting, self._waiting_tasks = self._waiting, [], 0
-        for table in self._tables:
-            rows = [batches[table] for batches in waiting if batches[table].num_rows]
-            if rows:
-                self._write_table(table, pa.Table.from_batches(rows, SCHEMAS[table]))
-
-    def _write_table(self, table: str, rows: pa.Table) -> None:
-        if table not in self._writers:
-            self._writers[table] = pq.ParquetWriter(
-                self._tmp(table),
-                SCHEMAS[table],
-                compression="zstd",
-                compression_level=1,
-                use_dictionary=_repeating(SCHEMAS[table]),
-            )
-        self._writers[table].write_table(rows, row_group_size=max(1, rows.num_rows))
-        self._rows[table] += rows.num_rows
-
-    def _tmp(self, table: str) -> Path:
-        return self._folder / table / f"{_TMP}{self._name}"
-
-    def _settle_file(self, table: str) -> FileEntry:
-        path = self._tmp(table)
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        final = path.with_name(self._name)
-        path.rename(final)
-        return FileEntry(self._name, self._rows[table], final.stat().st_size, digest, *self._span)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        for table, writer in self._writers.items():
-            with contextlib.suppress(pa.ArrowException, OSError):
-                writer.close()
-            self._tmp(table).unlink(missing_ok=True)
-
-
-def _wider(span: tuple[int | None, int | None], tasks: pa.RecordBatch | pa.Table) -> tuple[int | None, int | None]:
-    """Widen a span of created_at by those of some tasks."""
-    found = pc.min_max(tasks["created_at"].cast(pa.int64()))
-    oldest = [value for value in (span[0], found["min"].as_py()) if value is not None]
-    newest = [value for value in (span[1], found["max"].as_py()) if value is not None]
-    return min(oldest, default=None), max(newest, default=None)
+def write_empty(run: Run, table: str) -> FileEntry:
+    """Make a file of no rows, so that a table can be read before it has any."""
+    name = f"part-{run.stem}-empty.parquet"
+    with run.store.create(f"{RUN}/{table}/{name}") as file:
+        splicer = Splicer(file, run.plan.settings.schemas()[table])
+        splicer.close()
+    return FileEntry(name, 0, splicer.bytes, splicer.sha256)
 
 
 def new_run_id() -> str:
@@ -537,61 +397,8 @@ def new_run_id() -> str:
     return secrets.token_hex(8)
 
 
-def _repeating(schema: pa.Schema) -> list[str]:
-    """Name the columns whose values repeat so often that a dictionary pays; for the others it only costs."""
-    names = {"label", "field", "audited_by", "callback_url"}
-    return [column.name for column in schema if pa.types.is_dictionary(column.type) or column.name in names]
-
-
-def _decoded(body: bytes, type_: type[T], path: Path) -> T:
+def _decoded(body: bytes, type_: type[T], where: str) -> T:
     try:
         return msgspec.json.decode(body, type=type_)
     except msgspec.DecodeError as error:
-        raise ExportError(f"{path} is damaged: {error}. Export into another folder.") from None
-
-
-def _read_lines(path: Path) -> Iterator[WindowDone]:
-    """Read the finished windows; a line that was cut off by a kill ends the list."""
-    with contextlib.suppress(FileNotFoundError, msgspec.DecodeError):
-        for line in path.read_bytes().splitlines():
-            yield msgspec.json.decode(line, type=WindowDone)
-
-
-def _write_whole(path: Path, body: bytes) -> None:
-    """Write a file that is there either in full or not at all."""
-    tmp = path.with_name(_TMP + path.name)
-    with tmp.open("wb") as file:
-        file.write(body)
-        file.flush()
-        os.fsync(file.fileno())
-    tmp.rename(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make renames in a folder last; where folders cannot be opened, as on Windows, the system sees to it."""
-    with contextlib.suppress(PermissionError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _link(path: Path, to: Path) -> None:
-    """Give a file a second name; where the file system has no links, a copy serves as well."""
-    try:
-        os.link(path, to)
-    except OSError:
-        shutil.copy2(path, to)
-
-
-def _note_holder(path: Path) -> None:
-    path.write_bytes(msgspec.json.encode({"pid": os.getpid(), "host": socket.gethostname()}))
-
-
-def _holder(path: Path) -> str:
-    with contextlib.suppress(OSError, msgspec.DecodeError, KeyError, TypeError):
-        noted: Any = msgspec.json.decode(path.read_bytes())
-        return f"process {noted['pid']} on {noted['host']}"
-    return "another process"
+        raise ExportError(f"{where} is damaged: {error}. Export into another folder.") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import structs
@@ -13,9 +13,13 @@ from msgspec import structs
 from refonte_frames.client import resolve_client
 from refonte_frames.errors import InputError
 from refonte_frames.export.columns import TASK_TABLES
-from refonte_frames.export.dataset import Dataset, Job, PartWriter, RunPlan, Settings, WindowDone, new_run_id
+from refonte_frames.export.dataset import PARTS, Dataset, Job, RunPlan, Settings, WindowDone, new_run_id
+from refonte_frames.export.drift import Drift
 from refonte_frames.export.filters import Filters, filters_of, stamp_of
-from refonte_frames.export.fold import fold, piece_of
+from refonte_frames.export.fold import State, folded, laid_out, stacked
+from refonte_frames.export.parts import PartWriter
+from refonte_frames.export.places import RUN
+from refonte_frames.export.promote import promoted, promotion_of
 from refonte_frames.export.report import ExportReport
 from refonte_frames.export.sweep import (
     Batches,
@@ -34,12 +38,11 @@ from refonte_frames.transport.calls import Call
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from refonte_frames.client import Client
-    from refonte_frames.export.dataset import Layout, Manifest, Run
+    from refonte_frames.export.dataset import Manifest, Run
     from refonte_frames.export.filters import TimeLike
-    from refonte_frames.export.versions import Increment
     from refonte_frames.progress import Bar
 
 __all__ = ["export_tasks", "watermark_of"]
@@ -80,7 +83,10 @@ def export_tasks(  # noqa: PLR0913 - the filters are the service's own names, ea
     limited_response: bool = False,
     incremental: bool = True,
     full: bool = False,
-    audit_lookback_days: float | None = 30.0,
+    audit_lookback: timedelta | float | None = 30.0,
+    fold: bool = True,
+    promote: Mapping[str, str] | None = None,
+    filesystem: Any = None,
     progress: bool = True,
     client: Client | None = None,
 ) -> ExportReport:
@@ -103,9 +109,22 @@ def export_tasks(  # noqa: PLR0913 - the filters are the service's own names, ea
         ``status``, this is not possible: pass False, and the folder is rewritten in one step.
     full : bool
         Read everything once more, such as after tasks were deleted.
-    audit_lookback_days : float or None
-        An audit, tag or metadata need not touch a task's ``updated_at``: tasks completed within so many days are
-        read again by an incremental run. None does not look back.
+    audit_lookback : timedelta, float or None
+        An audit, tag or metadata need not touch a task's ``updated_at``: tasks completed within this time, a number
+        means days, are read again by an incremental run. None does not look back.
+    fold : bool
+        Put what an incremental run read into the base, rewriting those of its files that change. False lets it lie
+        beside the base under ``_delta/``, which costs no more than the changes themselves: `open_export` reads both
+        as one, while plain readers of ``path / "tasks"`` see the state before. A later run, or `Export.compact`, puts
+        it into the base.
+    promote : dict of str to str, optional
+        Keys of metadata and params that become typed columns of the table tasks, such as
+        ``{"metadata.camera": "string", "params.geometries.box.min_height": "float64"}``; types are string, float64,
+        int64, bool and timestamp. A value of another type is null there and counted among the misfits; the ``_json``
+        columns keep all of them as they are.
+    filesystem : pyarrow.fs.FileSystem or fsspec.AbstractFileSystem, optional
+        Where the folder lies; default: this machine's disk. `refonte_frames.export.places` says what a crash may leave
+        on an object store.
     progress : bool
         Show a bar where there is somebody to see it.
     client : Client, optional
@@ -122,7 +141,7 @@ def export_tasks(  # noqa: PLR0913 - the filters are the service's own names, ea
         For an unusable filter, or one that rules out an incremental run; nothing was sent.
     ExportError
         If the folder was exported with other filters, from another host, or with another key; if it holds other
-        files or cannot be written; or if somebody else is writing to it.
+        files or cannot be written; if it has other promoted columns; or if somebody else is writing to it.
 
     Notes
     -----
@@ -163,20 +182,28 @@ def export_tasks(  # noqa: PLR0913 - the filters are the service's own names, ea
     )
     if incremental:
         _require_steady(filters)
-    order = _Order(_dataset_tables(tables), filters, incremental and not full, _lookback_micros(audit_lookback_days))
-    dataset = Dataset(path)
+    order = _Order(
+        _dataset_tables(tables),
+        filters,
+        incremental and not full,
+        _lookback_micros(audit_lookback),
+        fold,
+        promotion_of(promote),
+    )
+    dataset = Dataset(path, filesystem)
     exporter = _Exporter(resolve_client(client), dataset, order, progress)
     with dataset.lock(), dataset.writing():
         return exporter.run()
 
 
-def _lookback_micros(days: Any) -> int | None:
+def _lookback_micros(lookback: Any) -> int | None:
+    days = lookback / timedelta(days=1) if isinstance(lookback, timedelta) else lookback
     if days is None:
         return None
     if isinstance(days, bool) or not isinstance(days, int | float) or not 0 <= days <= _MOST_DAYS:
         raise InputError(
-            f"audit_lookback_days={days!r}: give a number of days from 0 to {_MOST_DAYS:,}, or None not to look back. "
-            "full=True reads everything once more."
+            f"audit_lookback={lookback!r}: give a number of days from 0 to {_MOST_DAYS:,}, a timedelta, or None not to "
+            "look back. full=True reads everything once more."
         )
     return int(days * _DAY)
 
@@ -209,6 +236,8 @@ class _Order:
     filters: Filters
     is_incremental: bool
     lookback: int | None
+    folds: bool
+    promote: dict[str, str]
 
 
 @dataclass(slots=True)
@@ -224,29 +253,32 @@ class _Exporter:
 
     def run(self) -> ExportReport:
         self._answers_before = self.client.requests_by_status()
+        order = self.order
         settings = Settings(
-            self.client.host, self.client.key_fingerprint, list(self.order.tables), self.order.filters.as_json()
+            self.client.host, self.client.key_fingerprint, list(order.tables), order.filters.as_json(), order.promote
         )
-        was_put_in_place = self.dataset.settle()
-        self.dataset.check(settings)
+        settled = self.dataset.settle()
+        self.dataset.check(settings, is_full=not order.is_incremental)
+        if settled is not None and settled.settings == settings and self._serves(settled):
+            return replace(ExportReport.from_json(self.dataset.root, settled.report), is_resumed=True)
         manifest = self.dataset.manifest()
-        if was_put_in_place and manifest is not None and self._serves(manifest.report["mode"], manifest.began):
-            return replace(ExportReport.from_json(self.dataset.root, manifest.report), is_resumed=True)
         run = self.dataset.unfinished(settings)
         if run is not None:
             report = self._finish(run, is_resumed=True)
-            if self._serves(run.plan.mode, run.plan.began):
-                return report
             manifest = self.dataset.manifest()
+            if manifest is not None and self._serves(manifest):
+                return report
         plan = None
         if self.order.is_incremental and manifest is not None:
             plan = self._plan_increment(settings, manifest)
-        return self._finish(self.dataset.begin(plan or self._plan_all(settings, manifest)), is_resumed=False)
+        plan = structs.replace(plan or self._plan_all(settings, manifest), folds=order.folds)
+        return self._finish(self.dataset.begin(plan), is_resumed=False)
 
-    def _serves(self, mode: str, began: float) -> bool:
+    def _serves(self, manifest: Manifest) -> bool:
         """Whether a run that was killed and is now finished is what this call wants."""
-        is_fresh = 0 <= time.time() - began < _FRESH_SECS
-        return is_fresh and (self.order.is_incremental or mode != "increment")
+        is_fresh = 0 <= time.time() - manifest.began < _FRESH_SECS
+        is_kind = self.order.is_incremental or manifest.report["mode"] != "increment"
+        return is_fresh and is_kind and manifest.made_by == "export"
 
     def _plan_all(self, settings: Settings, manifest: Manifest | None) -> RunPlan:
         plan = plan_sweep(self._source(Job()))
@@ -288,7 +320,7 @@ class _Exporter:
             filters = replace(filters, updated_after=job.updated_after, completed_after=job.completed_after)
         if job.created_since is not None:
             filters = replace(filters, created_after=max(job.created_since, filters.created_after or 0))
-        return Source(self.client, filters, self.order.tables)
+        return Source(self.client, filters, self.order.tables, is_oldest_first=True)
 
     def _count(self, filters: Filters) -> int | None:
         reply = self.client.send(Call.get("tasks", query=[*filters.query(), ("limit", "1")]))
@@ -300,20 +332,18 @@ class _Exporter:
         tally = Tally()
         for done in run.finished():
             tally.add(Tally.from_json(done.tally))
-        layout, increment = self._layout(run)
-        files = run.lay_out(layout)
+        state = self._laid_out(run)
         watermark, source = watermark_of(run.plan, tally.newest_stamp, now=time.time())
-        rows = {table: sum(entry.rows for entry in entries) for table, entries in files.items()}
         report = ExportReport(
             path=self.dataset.root,
             run_id=run.plan.run_id,
             mode=run.plan.mode,
             is_resumed=is_resumed,
-            rows=rows,
+            rows=state.rows,
             tasks_read=tally.tasks,
-            tasks_new=increment.new if increment else tally.tasks if run.plan.generation == 1 else None,
-            tasks_changed=increment.changed if increment else None,
-            tasks_unchanged=increment.unchanged if increment else None,
+            tasks_new=tally.tasks if run.plan.generation == 1 else state.new,
+            tasks_changed=state.changed,
+            tasks_unchanged=state.unchanged,
             service_total=run.plan.total,
             pages=tally.pages,
             windows=tally.windows,
@@ -326,15 +356,16 @@ class _Exporter:
             watermark_source=source,
             audits_complete_since=self._audits_complete_since(run),
         )
-        self.dataset.commit(run, files, report.as_json(), watermark)
+        self.dataset.commit(run, state.files, report.as_json(), watermark, state.deltas)
         warn_of_shortfall(tally, stacklevel=5)
         return report
 
-    def _layout(self, run: Run) -> tuple[Layout, Increment | None]:
+    def _laid_out(self, run: Run) -> State:
         manifest = self.dataset.manifest()
-        if run.plan.mode == "increment" and manifest is not None:
-            return fold(self.dataset, manifest, run)
-        return [piece_of(run, done) for done in run.finished()], None
+        run.clear_layout()
+        if run.plan.mode != "increment" or manifest is None:
+            return laid_out(self.dataset, run)
+        return (folded if run.plan.folds else stacked)(self.dataset, manifest, run)
 
     def _audits_complete_since(self, run: Run) -> str | None:
         manifest = self.dataset.manifest()
@@ -360,10 +391,12 @@ class _Exporter:
             def work(_: Window, position: int, put: Callable[[WindowDone], None]) -> None:
                 index = left[position]
                 source = replace(sources.of(run.plan.jobs[index]), stop=stop)
-                name = f"{run.plan.generation:06d}-{index:05d}"
+                name = f"{run.stem}-{index:05d}"
+                schemas = run.plan.settings.schemas()
                 groups = max(_SMALLEST_GROUP, _BUFFERED_TASKS // workers)
-                with PartWriter(run.parts, self.order.tables, name, group_tasks=groups) as part:
-                    done = _read_job(source, run.plan.jobs[index], index, part, shown)
+                with PartWriter(self.dataset.store, f"{RUN}/{PARTS}", schemas, name, group_tasks=groups) as part:
+                    reading = _Reading(source, run.plan.jobs[index], self.order.promote, part, shown)
+                    done = reading.read(index)
                     if not stop.is_set():
                         put(done)
 
@@ -398,15 +431,26 @@ def _expected(run: Run) -> int | None:
     return None if run.plan.mode == "increment" else run.plan.total
 
 
-def _read_job(source: Source, job: Job, index: int, part: PartWriter, shown: Bar) -> WindowDone:
-    """Read one window into its files."""
+@dataclass(slots=True)
+class _Reading:
+    """Reads one window into its files."""
 
-    def emit(batches: Batches) -> None:
-        part.write(batches)
-        shown.update(batches["tasks"].num_rows)
+    source: Source
+    job: Job
+    promote: dict[str, str]
+    part: PartWriter
+    shown: Bar
+    _drift: Drift = field(default_factory=Drift)
 
-    tally = read_window(source, _window_of(job), emit)
-    return WindowDone(index, part.finish(), tally.as_json(), source.border.owned(_window_of(job)))
+    def read(self, index: int) -> WindowDone:
+        window = _window_of(self.job)
+        tally = read_window(self.source, window, self._emit)
+        tally.drift.add(self._drift)
+        return WindowDone(index, self.part.finish(), tally.as_json(), self.source.border.owned(window))
+
+    def _emit(self, batches: Batches) -> None:
+        self.part.write(batches | {"tasks": promoted(batches["tasks"], self.promote, self._drift)})
+        self.shown.update(batches["tasks"].num_rows)
 
 
 def _run_plan(

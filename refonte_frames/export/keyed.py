@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -10,10 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from refonte_frames.export.dataset import Dataset, PartWriter, RunPlan, Settings, new_run_id
+from refonte_frames.export.dataset import Dataset, RunPlan, Settings, new_run_id
 from refonte_frames.export.drift import Drift
 from refonte_frames.export.filters import stamp_of
+from refonte_frames.export.parts import FILE_ROWS, FileEntry
+from refonte_frames.export.places import RUN, open_moving
 from refonte_frames.export.report import ExportReport
+from refonte_frames.export.splice import Splicer
 from refonte_frames.export.versions import row_hashes
 from refonte_frames.progress import bar
 from refonte_frames.schemas import KEYS, SCHEMA_VERSION, SCHEMAS
@@ -23,13 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from refonte_frames.client import Client
-    from refonte_frames.export.dataset import FileEntry, Manifest, Run
+    from refonte_frames.export.dataset import Manifest, Run
 
 __all__ = ["Reading", "replace_by_key"]
 
-#: Rows of a row group, and those of a file.
+#: Rows of a row group.
 _GROUP_ROWS: Final = 20_000
-_FILE_ROWS: Final = 500_000
 #: A file of at least so many rows, none of which is replaced, stays as it is; smaller ones are written together.
 _LARGE_ROWS: Final = 100_000
 
@@ -37,7 +40,7 @@ _LARGE_ROWS: Final = 100_000
 Reading: TypeAlias = "Callable[[Drift], Iterable[tuple[str, pa.Table | pa.RecordBatch]]]"
 
 
-def replace_by_key(
+def replace_by_key(  # noqa: PLR0913 - each says something else about the folder or the reading
     path: str | os.PathLike[str],
     *,
     tables: Sequence[str],
@@ -47,6 +50,7 @@ def replace_by_key(
     appended: Collection[str] = (),
     keep_unlisted: bool = True,
     progress: bool = True,
+    filesystem: Any = None,
 ) -> ExportReport:
     """Read tables in full, and put what was read in place of the rows of the same key.
 
@@ -81,6 +85,8 @@ def replace_by_key(
         Keep rows whose key did not come this time; False where a row that is no longer listed is no longer true.
     progress : bool
         Show a bar where there is somebody to see it.
+    filesystem : pyarrow.fs.FileSystem or fsspec.AbstractFileSystem, optional
+        Where the folder lies. Default: this machine's disk.
 
     Returns
     -------
@@ -98,7 +104,7 @@ def replace_by_key(
     Nobody ever sees half of it: files are written beside the old ones, exchanged in one step, and the manifest is
     written last. A run that was killed is begun anew.
     """
-    dataset = Dataset(path)
+    dataset = Dataset(path, filesystem)
     settings = Settings(client.host, client.key_fingerprint, list(tables), dict(filters))
     with dataset.lock(), dataset.writing():
         replacing = _Replacing(dataset, settings, frozenset(appended), keep_unlisted=keep_unlisted)
@@ -121,8 +127,6 @@ class _Replacing:
         manifest = self.dataset.manifest()
         run = self.dataset.begin(_plan(self.settings, manifest))
         tables = {name: _Table(name, run, is_appended=name in self.appended) for name in self.settings.tables}
-        for name in tables:
-            (run.folder / name).mkdir()
         with bar(None, "Exporting", self.settings.tables[0], progress=progress) as shown:
             for name, rows in read(drift):
                 added = tables[name].add(rows)
@@ -131,7 +135,7 @@ class _Replacing:
         files = {}
         for name, table in tables.items():
             for entry in manifest.files[name] if manifest else ():
-                table.merge(self.dataset, entry, keep_unlisted=self.keep_unlisted)
+                table.merge(entry, keep_unlisted=self.keep_unlisted)
             files[name] = table.finish()
         report = _report(self.dataset, run, tables, files)
         report |= {
@@ -154,8 +158,8 @@ class _Table:
         self._hashes: dict[tuple[Any, ...], int] = {}
         self._waiting: list[pa.Table] = []
         self._entries: list[FileEntry] = []
-        self._part: PartWriter | None = None
-        self._part_rows = 0
+        self._splicer: Splicer | None = None
+        self._file = ExitStack()
         self.counts = dict.fromkeys(("read", "new", "changed", "unchanged", "unlisted"), 0)
 
     def add(self, rows: pa.Table | pa.RecordBatch) -> int:
@@ -170,31 +174,31 @@ class _Table:
         self._write(table.take(pa.array(fresh, pa.int64())))
         return len(fresh)
 
-    def merge(self, dataset: Dataset, entry: FileEntry, *, keep_unlisted: bool) -> None:
+    def merge(self, entry: FileEntry, *, keep_unlisted: bool) -> None:
         """Take over from a file of the last run what was not read this time."""
-        path = dataset.path_of(self._name, entry)
         if not entry.rows:
             return
-        touched = 0
-        for batch in pq.ParquetFile(path).iter_batches(_GROUP_ROWS, columns=self._key_columns()):
-            touched += sum(key in self._hashes for key in self._keys(pa.Table.from_batches([batch])))
-        if not touched and (keep_unlisted or self._is_appended) and entry.rows >= _LARGE_ROWS:
-            self._run.adopt(path, self._name)
-            self._entries.append(entry)
-            self.counts["unlisted"] += entry.rows
-            return
-        for batch in pq.ParquetFile(path).iter_batches(_GROUP_ROWS):
-            rows = pa.Table.from_batches([batch]).cast(SCHEMAS[self._name])
-            self._write(self._left(rows, keep_unlisted=keep_unlisted or self._is_appended))
+        with open_moving(self._run.store, f"{self._name}/{entry.name}") as opened:
+            file = pq.ParquetFile(opened)
+            stays = (keep_unlisted or self._is_appended) and entry.rows >= _LARGE_ROWS
+            if stays and not self._is_touched(file):
+                self._run.store.adopt(self._name, entry.name)
+                self._entries.append(entry)
+                self.counts["unlisted"] += entry.rows
+                return
+            for batch in file.iter_batches(_GROUP_ROWS):
+                rows = pa.Table.from_batches([batch]).cast(SCHEMAS[self._name])
+                self._write(self._left(rows, keep_unlisted=keep_unlisted or self._is_appended))
+
+    def _is_touched(self, file: pq.ParquetFile) -> bool:
+        batches = file.iter_batches(_GROUP_ROWS, columns=self._key_columns())
+        return any(key in self._hashes for batch in batches for key in self._keys(pa.Table.from_batches([batch])))
 
     def finish(self) -> list[FileEntry]:
-        """Close the files; a table without rows gets one without rows."""
+        """Close the files."""
         self._flush()
         self._close()
         self.counts["new"] = self.counts["read"] - self.counts["changed"] - self.counts["unchanged"]
-        if not self._entries:
-            self._opened().copy(self._name, SCHEMAS[self._name].empty_table(), even_if_empty=True)
-            self._close()
         return self._entries
 
     def _left(self, rows: pa.Table, *, keep_unlisted: bool) -> pa.Table:
@@ -226,24 +230,28 @@ class _Table:
         if not waiting:
             return
         rows = pa.concat_tables(waiting).unify_dictionaries()
-        for start in range(0, rows.num_rows, _FILE_ROWS):
-            portion = rows.slice(start, _FILE_ROWS)
-            if self._part_rows and self._part_rows + portion.num_rows > _FILE_ROWS:
+        for start in range(0, rows.num_rows, FILE_ROWS):
+            portion = rows.slice(start, FILE_ROWS)
+            if self._splicer is not None and self._splicer.rows + portion.num_rows > FILE_ROWS:
                 self._close()
-            self._opened().copy(self._name, portion)
-            self._part_rows += portion.num_rows
+            self._opened().write(portion)
 
-    def _opened(self) -> PartWriter:
-        if self._part is None:
-            plan = self._run.plan
-            stem = f"{plan.generation:06d}-{len(self._entries):05d}"
-            self._part = PartWriter(self._run.folder, [self._name], stem, group_tasks=1)
-        return self._part
+    def _opened(self) -> Splicer:
+        if self._splicer is None:
+            file = self._file.enter_context(self._run.store.create(f"{RUN}/{self._name}/{self._file_name()}"))
+            self._splicer = Splicer(file, SCHEMAS[self._name])
+        return self._splicer
 
     def _close(self) -> None:
-        if self._part is not None:
-            self._entries.append(self._part.finish()[self._name])
-        self._part, self._part_rows = None, 0
+        if self._splicer is not None:
+            self._splicer.close()
+            self._file.close()
+            done, name = self._splicer, self._file_name()
+            self._entries.append(FileEntry(name, done.rows, done.bytes, done.sha256))
+        self._splicer = None
+
+    def _file_name(self) -> str:
+        return f"part-{self._run.stem}-{len(self._entries):05d}.parquet"
 
 
 def _key_values(column: pa.ChunkedArray) -> list[Any]:
@@ -267,6 +275,7 @@ def _plan(settings: Settings, manifest: Manifest | None) -> RunPlan:
         watermark=int(now.timestamp() * 1_000_000),
         watermark_source="this machine's clock",
         honours_updated=None,
+        made_by="replace",
     )
 
 

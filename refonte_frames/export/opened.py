@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
+from msgspec import structs
 
 from refonte_frames.errors import ColumnError, ExportError, InputError
-from refonte_frames.export.dataset import Dataset
+from refonte_frames.export.dataset import DELTA, Dataset, RunPlan, new_run_id, write_empty
 from refonte_frames.export.export import export_tasks
 from refonte_frames.export.filters import filters_of
-from refonte_frames.export.places import moving_files
+from refonte_frames.export.fold import compacted
+from refonte_frames.export.layers import visible
+from refonte_frames.export.places import moving_files, places
 from refonte_frames.export.report import ExportReport
 from refonte_frames.export.tables import DtypeBackend, check_options, names_of, to_pandas
-from refonte_frames.schemas import SCHEMA_VERSION, SCHEMAS
+from refonte_frames.schemas import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from datetime import timedelta
     from pathlib import Path
 
     import pandas as pd
 
     from refonte_frames.client import Client
-    from refonte_frames.export.dataset import FileEntry, Manifest
+    from refonte_frames.export.dataset import Manifest
+    from refonte_frames.export.places import Store
 
 __all__ = ["Export", "ExportTable", "open_export"]
 
 #: An Arrow expression, or conditions in the form that pandas.read_parquet takes.
 Filter: TypeAlias = pc.Expression | list[Any] | None
+
+#: Who brings a folder up to date that holds no tasks, by its first table.
+_EXPORTERS: Final[dict[str, Callable[..., ExportReport]]] = {}
 
 
 class ExportTable:
@@ -40,26 +49,47 @@ class ExportTable:
     Made by `open_export`, not by hand.
     """
 
-    def __init__(self, name: str, root: Path, entries: list[FileEntry]) -> None:
+    def __init__(self, name: str, store: Store, manifest: Manifest) -> None:
         self.name = name
-        self._root = root
-        self._entries = entries
+        self._store = store
+        self._manifest = manifest
 
     @property
     def schema(self) -> pa.Schema:
-        """The Arrow schema, with the meaning of each field in its metadata."""
-        return SCHEMAS[self.name]
+        """The Arrow schema, with the meaning of each field in its metadata; promoted columns are the last."""
+        return self._manifest.settings.schemas()[self.name]
 
     def __len__(self) -> int:
-        return sum(entry.rows for entry in self._entries)
+        return int(self._manifest.report["rows"][self.name])
 
     def __repr__(self) -> str:
         return f"<ExportTable {self.name}: {len(self):,} rows, {len(self.schema)} columns>"
 
     def dataset(self) -> pads.Dataset:
-        """Return the table as a pyarrow dataset, for DuckDB and everything else that takes one."""
-        names = [f"{self.name}/{entry.name}" for entry in self._entries]
-        return pads.dataset(names, schema=self.schema, format="parquet", filesystem=moving_files(self._root))
+        """Return the table as a pyarrow dataset, for DuckDB, polars and everything else that takes one.
+
+        Rows whose place an increment under ``_delta/`` takes are filtered out.
+        """
+        found = pads.dataset(self._files(), schema=self.schema, format="parquet", filesystem=moving_files(self._store))
+        condition = visible(self._store, self._manifest.deltas)
+        return found if condition is None else found.filter(condition)
+
+    def _files(self) -> list[str]:
+        base = [f"{self.name}/{entry.name}" for entry in self._manifest.files[self.name]]
+        return base + [
+            f"{DELTA}/{delta.name}/{self.name}/{entry.name}"
+            for delta in self._manifest.deltas
+            for entry in delta.files[self.name]
+        ]
+
+    def require_files(self) -> None:
+        """Name a file that is gone."""
+        for name in self._files():
+            if not any(self._store.exists(place) for place in places(self._store, name)):
+                raise ExportError(
+                    f"{self._store.shown}/{name} is missing, though the manifest lists it. "
+                    "Export again with full=True to mend the folder."
+                )
 
     def to_arrow(self, *, columns: Sequence[str] | None = None, filter: Filter = None) -> pa.Table:
         """Read the table into memory.
@@ -161,13 +191,15 @@ class Export:
     Made by `open_export`, not by hand. Superseded files are kept for an hour after the run that replaced them.
     """
 
-    def __init__(self, dataset: Dataset, manifest: Manifest) -> None:
+    def __init__(self, path: str | os.PathLike[str], filesystem: Any, dataset: Dataset, manifest: Manifest) -> None:
+        self._given_path = path
+        self._filesystem = filesystem
         self._dataset = dataset
         self._manifest = manifest
 
     @property
     def path(self) -> Path:
-        """The folder."""
+        """The folder; a pure path where it lies on another file system."""
         return self._dataset.root
 
     @property
@@ -186,15 +218,40 @@ class Export:
         return self._table("annotations")
 
     @property
+    def batches(self) -> ExportTable:
+        """One row per batch, of a folder that `export_batches` wrote."""
+        return self._table("batches")
+
+    @property
+    def batch_snapshots(self) -> ExportTable:
+        """The counts of every batch at every export, of a folder that `export_batches` wrote."""
+        return self._table("batch_snapshots")
+
+    @property
+    def attempts(self) -> ExportTable:
+        """One row per attempt of a labeler, of a folder that `export_attempts` wrote."""
+        return self._table("attempts")
+
+    @property
     def report(self) -> ExportReport:
         """The report of the run that wrote the folder."""
         return ExportReport.from_json(self.path, self._manifest.report)
 
-    def refresh(self, *, progress: bool = True, client: Client | None = None) -> ExportReport:
+    def refresh(
+        self,
+        *,
+        full: bool = False,
+        audit_lookback: timedelta | float | None = 30.0,
+        fold: bool = True,
+        progress: bool = True,
+        client: Client | None = None,
+    ) -> ExportReport:
         """Bring the folder up to date, with the filters that it was exported with, and read from the new state.
 
         Parameters
         ----------
+        full, audit_lookback, fold
+            As for `export_tasks`; a folder of batches or attempts is read in full every time.
         progress : bool
             Show a bar where there is somebody to see it.
         client : Client, optional
@@ -206,45 +263,106 @@ class Export:
             As `export_tasks` returns it.
         """
         settings = self._manifest.settings
-        filters = filters_of(**settings.filters)
-        report = export_tasks(
-            self.path,
-            tables=settings.tables,
-            **settings.filters,
-            incremental=not filters.unsteady(),
-            progress=progress,
-            client=client,
-        )
+        if "tasks" in settings.tables:
+            report = export_tasks(
+                self._given_path,
+                tables=settings.tables,
+                **settings.filters,
+                incremental=not filters_of(**settings.filters).unsteady(),
+                full=full,
+                audit_lookback=audit_lookback,
+                fold=fold,
+                promote=settings.promote,
+                filesystem=self._filesystem,
+                progress=progress,
+                client=client,
+            )
+        else:
+            again = _EXPORTERS[settings.tables[0]]
+            report = again(
+                self._given_path, **settings.filters, filesystem=self._filesystem, progress=progress, client=client
+            )
         self._manifest = self._dataset.manifest() or self._manifest
         return report
+
+    def compact(self) -> None:
+        """Write all files anew: sorted, in large row groups, with the increments under ``_delta/`` put in.
+
+        Sends nothing. Costs about as much as writing the folder did. A run that was killed and not gone on with
+        begins anew afterwards. Superseded files stay for an hour. Killed at any instant, the folder is as before or
+        as it is to be.
+
+        Raises
+        ------
+        ExportError
+            If the folder cannot be written, or somebody else is writing to it.
+        """
+        with self._dataset.lock(), self._dataset.writing():
+            self._dataset.settle()
+            manifest = self._dataset.manifest() or self._manifest
+            if "tasks" in manifest.settings.tables:
+                run = self._dataset.begin(_plan_of_compaction(manifest))
+                state = compacted(self._dataset, manifest, run)
+                files = {table: entries or [write_empty(run, table)] for table, entries in state.files.items()}
+                manifest = self._dataset.settle_on(
+                    structs.replace(
+                        manifest,
+                        generation=run.plan.generation,
+                        run_id=run.plan.run_id,
+                        files=files,
+                        deltas=[],
+                        made_by=run.plan.made_by,
+                    )
+                )
+        self._manifest = manifest
 
     def __repr__(self) -> str:
         rows = ", ".join(f"{count:,} {table}" for table, count in self._manifest.report["rows"].items())
         return f"<Export {self.path}: {rows}, of {self._manifest.finished_at}>"
 
     def _table(self, name: str) -> ExportTable:
-        entries = self._manifest.files.get(name)
-        if entries is None:
+        if name not in self._manifest.files:
             raise ExportError(
                 f"{self.path} was exported without the table {name}. It has {', '.join(self._manifest.files)}."
             )
-        for entry in entries:
-            self._dataset.path_of(name, entry)
-        return ExportTable(name, self.path, entries)
+        table = ExportTable(name, self._dataset.store, self._manifest)
+        table.require_files()
+        return table
 
 
-def open_export(path: str | os.PathLike[str]) -> Export:
-    """Open a folder that `export_tasks` wrote.
+def _plan_of_compaction(manifest: Manifest) -> RunPlan:
+    now = datetime.now(UTC)
+    return RunPlan(
+        run_id=new_run_id(),
+        generation=manifest.generation + 1,
+        settings=manifest.settings,
+        schema_version=manifest.schema_version,
+        started_at=now.isoformat(),
+        began=now.timestamp(),
+        jobs=[],
+        total=None,
+        mode="compact",
+        watermark=manifest.watermark,
+        watermark_source="",
+        honours_updated=manifest.honours_updated,
+        made_by="compact",
+    )
+
+
+def open_export(path: str | os.PathLike[str], *, filesystem: Any = None) -> Export:
+    """Open a folder that `export_tasks`, `export_batches` or `export_attempts` wrote.
 
     Parameters
     ----------
     path : path
         The folder.
+    filesystem : pyarrow.fs.FileSystem or fsspec.AbstractFileSystem, optional
+        Where it lies; default: this machine's disk.
 
     Returns
     -------
     Export
-        Its tables `tasks`, `audits` and `annotations`, and the `report` of the run that wrote them.
+        Its tables, such as `tasks`, `audits` and `annotations`, and the `report` of the run that wrote them.
 
     Raises
     ------
@@ -267,7 +385,7 @@ def open_export(path: str | os.PathLike[str]) -> Export:
     Traceback (most recent call last):
     refonte_frames.errors.ExportError: ... holds no finished export. ...
     """
-    dataset = Dataset(path)
+    dataset = Dataset(path, filesystem)
     manifest = dataset.manifest()
     if manifest is None:
         raise ExportError(f"{dataset.root} holds no finished export. Call rf.export_tasks({str(path)!r}) first.")
@@ -276,4 +394,4 @@ def open_export(path: str | os.PathLike[str]) -> Export:
             f"{dataset.root} has tables of version {manifest.schema_version}, this package reads {SCHEMA_VERSION}. "
             "Export into another folder."
         )
-    return Export(dataset, manifest)
+    return Export(path, filesystem, dataset, manifest)

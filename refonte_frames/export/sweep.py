@@ -154,6 +154,8 @@ class Source:
     #: Held while rows are built: the interpreter lets one thread at a time do so anyway, and threads that take it
     #: from each other all the while cost a sixth more and hold more in memory.
     turn: threading.Lock = field(default_factory=threading.Lock)
+    #: Rows of a batch in the order of their creation; else as the service lists them, newest first.
+    is_oldest_first: bool = False
 
     def send(self, call: Call) -> Reply:
         """Send a call, and wait neither for a turn nor for another try once the pass is to stop."""
@@ -296,6 +298,8 @@ class _Chunk:
     def flush(self) -> None:
         docs, self._docs = _without_foreign(self._docs, self._window, self._source.border), []
         if docs:
+            if self._source.is_oldest_first:
+                docs.sort(key=_created)
             with self._source.turn:
                 batches = build(
                     docs, tables=self._source.tables, exported_at=datetime.now(UTC), drift=self._tally.drift
@@ -304,6 +308,10 @@ class _Chunk:
             for stamp in _newest_stamps(batches["tasks"]):
                 self._tally.note_stamp(stamp)
             self._emit(batches)
+
+
+def _created(doc: TaskDoc) -> tuple[str, str]:
+    return _comparable(doc.created_at), doc.task_id
 
 
 def _newest_stamps(tasks: pa.RecordBatch) -> Iterator[int | None]:

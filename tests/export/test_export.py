@@ -102,7 +102,7 @@ def test_the_same_call_again_brings_the_folder_up_to_date(root: Path) -> None:
         changed[10]["response"]["annotations"].pop()
         listing.tasks = [small_task(index) for index in range(350, 360)][::-1] + changed
         listing.now += timedelta(hours=2)
-        report = export(listing, root, audit_lookback_days=None)
+        report = export(listing, root, audit_lookback=None)
     assert (report.mode, report.tasks_new, report.tasks_changed) == ("increment", 0, 1)
     tasks = pd.read_parquet(root / "tasks").set_index("task_id")
     assert tasks.index.is_unique
@@ -136,9 +136,9 @@ def test_nothing_new_takes_two_requests(root: Path) -> None:
     """Where updated_after is known to work and nobody looks back."""
     with Listing(SOME) as listing:
         export(listing, root)
-        export(listing, root, audit_lookback_days=None)
+        export(listing, root, audit_lookback=None)
         listing.requests.clear()
-        report = export(listing, root, audit_lookback_days=None)
+        report = export(listing, root, audit_lookback=None)
         assert len(listing.requests) == 2
     assert report.rows["tasks"] == report.service_total == 350
 
@@ -197,7 +197,7 @@ def test_a_new_task_without_updated_at_is_found(root: Path) -> None:
         new = small_task(60 * 60 * 24) | {"status": "pending"}
         del new["updated_at"], new["completed_at"], new["response"]
         listing.tasks = [new, *SOME]
-        report = export(listing, root, audit_lookback_days=None)
+        report = export(listing, root, audit_lookback=None)
     assert (report.mode, report.tasks_new, report.rows["tasks"]) == ("increment", 1, 351)
 
 
@@ -261,7 +261,7 @@ def run_plan(began: datetime, *, service: datetime | None = None, source: str = 
 def test_a_lookback_that_is_no_number_of_days_is_refused(days: Any, root: Path) -> None:
     """Before anything is sent or made."""
     with Listing(SOME) as listing, pytest.raises(rf.InputError, match="give a number of days from 0"):
-        export(listing, root, audit_lookback_days=days)
+        export(listing, root, audit_lookback=days)
     assert listing.requests == []
     assert not root.exists()
 

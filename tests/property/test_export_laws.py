@@ -16,7 +16,7 @@ from refonte_frames.export.decode import PageDecoder
 from refonte_frames.export.drift import Drift
 from refonte_frames.export.filters import stamp_of
 from refonte_frames.export.flatten import flatten
-from refonte_frames.export.versions import Increment
+from refonte_frames.export.versions import NO_HEADS, judged, newest
 from refonte_frames.schemas import KEYS, SCHEMAS
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -245,16 +245,27 @@ def test_an_increment_never_repeats_nor_forgets_a_task(
     base: dict[str, tuple[int, int, int]], parts: list[dict[str, tuple[int, int, int]]]
 ) -> None:
     """Each task ends once, in a version that is no older than any that was seen."""
-    increment = Increment()
-    for position, part in enumerate(parts):
-        increment.add_part(position, part)
-    common = increment.common(pa.chunked_array([list(base)], pa.string())).to_pylist()
-    replaced = increment.replaced({task_id: base[task_id] for task_id in common})
-    kept = [(task_id, base[task_id]) for task_id in base if task_id not in replaced]
-    for position, part in enumerate(parts):
-        kept += [(task_id, part[task_id]) for task_id in increment.kept(position, list(part))]
-    seen = set(base).union(*parts)
-    assert sorted(task_id for task_id, _ in kept) == sorted(seen)
-    for task_id, version in kept:
-        assert version[:2] >= max(found[task_id][:2] for found in (base, *parts) if task_id in found)
-    assert increment.new == len(seen - set(base))
+    winners = newest([heads(part) for part in parts])
+    read = {row["task_id"]: (row["updated"], row["audited"]) for row in winners.to_pylist()}
+    held = heads({task_id: version for task_id, version in base.items() if task_id in read})
+    later, same = (found.to_pylist() for found in judged(held, winners))
+    assert sorted(read) == sorted(set().union(*parts))
+    assert same == [task_id for task_id in held["task_id"].to_pylist() if base[task_id][:2] == read[task_id]]
+    kept = {task_id: version[:2] for task_id, version in base.items()}
+    kept |= {task_id: version for task_id, version in read.items() if task_id not in base or task_id in later}
+    for task_id, version in kept.items():
+        assert version == max(found[task_id][:2] for found in (base, *parts) if task_id in found)
+    positions = dict(zip(winners["task_id"].to_pylist(), winners["part"].to_pylist(), strict=True))
+    for task_id, position in positions.items():
+        bearers = [index for index, part in enumerate(parts) if part.get(task_id, ())[:2] == read[task_id]]
+        assert position == max(bearers)
+
+
+def heads(versions: dict[str, tuple[int, int, int]]) -> pa.Table:
+    """Make a table of versions."""
+    updated, audited = ([version[place] for version in versions.values()] for place in (0, 1))
+    columns = [list(versions), [0] * len(versions), updated, audited]
+    return pa.table(
+        [pa.array(values, field.type) for values, field in zip(columns, NO_HEADS.schema, strict=True)],
+        NO_HEADS.schema.names,
+    )
