@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from refonte_frames.export.report import ExportReport
     from refonte_frames.export.results import results
     from refonte_frames.export.scan import scan_annotations, scan_audits, scan_tasks
+    from refonte_frames.export.spreadsheets import to_csv, to_excel
     from refonte_frames.export.wait import wait
     from refonte_frames.resources import batches, files, projects, studio, teams
     from refonte_frames.resources.tasks import (
@@ -78,6 +79,8 @@ _HOMES = {
     "set_tags": "resources.tasks",
     "set_unique_ids": "resources.tasks",
     "submit": "upload.submit",
+    "to_csv": "export.spreadsheets",
+    "to_excel": "export.spreadsheets",
     "to_tasks": "upload.convert",
     "wait": "export.wait",
 }
@@ -162,6 +165,8 @@ __all__ = [
     "studio",
     "submit",
     "teams",
+    "to_csv",
+    "to_excel",
     "to_tasks",
     "wait",
 ]

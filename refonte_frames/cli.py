@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from refonte_frames.client import Client
+    from refonte_frames.export.report import ExportReport
 
     # What is given on the command line may be anything; the library says what is allowed.
     _Duplicates = Literal["error", "share", "each"]
@@ -483,6 +484,15 @@ def export_tasks(
     rewrite: Annotated[
         bool, typer.Option("--rewrite", help="Replace the folder's content in one step, for filters that shift.")
     ] = False,
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            "--csv", metavar="FOLDER", help="Also write every table as CSV; cells that look like formulas are marked."
+        ),
+    ] = None,
+    excel: Annotated[
+        Path | None, typer.Option("--excel", metavar="FILE", help="Also write an Excel file with a sheet per table.")
+    ] = None,
     as_json: AsJson = False,
     base_url: BaseUrl = None,
 ) -> None:
@@ -495,6 +505,7 @@ def export_tasks(
     Examples:
       refonte-frames export tasks kittens --project kittens
       refonte-frames export tasks done --batch kittens_2020-07 --status completed --rewrite --json
+      refonte-frames export tasks kittens --project kittens --csv for_excel
     """
     from refonte_frames.export import export  # noqa: PLC0415 - loads pandas
 
@@ -514,6 +525,7 @@ def export_tasks(
         full=full,
         client=_client(base_url),
     )
+    _write_sheets(report, csv, excel)
     if as_json:
         _print_json({"path": str(report.path), **report.as_json()})
     else:
@@ -573,6 +585,59 @@ def callbacks_show(
     say(f"Received: {told} ({counts['repeats']:,} repeats besides). Refused: {refused}.")
     newest = rows.sort_values("last_at", ascending=False)
     _print_rows(newest[["kind", "name", "status", "last_at", "times", "outcome"]], limit=_ROWS_SHOWN)
+
+
+@export_app.command("attempts")
+def export_attempts(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="Folder of the dataset.", show_default=False)],
+    *,
+    labelers: Annotated[
+        list[str] | None,
+        typer.Option("--labeler", metavar="EMAIL", help="Only attempts of this labeler; all: the team's. Repeatable."),
+    ] = None,
+    quality_tasks: Annotated[
+        list[str] | None,
+        typer.Option("--quality-task", metavar="ID", help="Only attempts at this quality task. Repeatable."),
+    ] = None,
+    as_json: AsJson = False,
+    base_url: BaseUrl = None,
+) -> None:
+    """Export the attempts of labelers at training and evaluation tasks to Parquet.
+
+    Run the same line again to read all attempts once more; they take the place of the rows with the same id.
+
+    \b
+    Examples:
+      refonte-frames export attempts attempts --labeler all
+      refonte-frames export attempts exam --quality-task 576ba74eec471ff9b0155a13 --json
+    """
+    from refonte_frames.export import attempts  # noqa: PLC0415 - loads pandas
+
+    report = attempts.export_attempts(
+        path,
+        quality_task_ids=quality_tasks or None,
+        labeler_emails="all" if labelers == ["all"] else labelers or None,
+        client=_client(base_url),
+    )
+    if as_json:
+        _print_json({"path": str(report.path), **report.as_json()})
+    else:
+        typer.echo(str(report))
+
+
+def _write_sheets(report: ExportReport, csv: Path | None, excel: Path | None) -> None:
+    """Write the tables of an exported folder for people with a spreadsheet."""
+    if csv is None and excel is None:
+        return
+    from refonte_frames.export import opened, spreadsheets  # noqa: PLC0415 - loads pandas
+
+    export = opened.open_export(report.path)
+    if csv is not None:
+        csv.mkdir(parents=True, exist_ok=True)
+        for name in report.rows:
+            getattr(export, name).to_csv(csv / f"{name}.csv")
+    if excel is not None:
+        spreadsheets.to_excel({name: getattr(export, name).scan() for name in report.rows}, excel)
 
 
 def _read(path: Path, *id_columns: str | None) -> pd.DataFrame:

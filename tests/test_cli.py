@@ -128,7 +128,9 @@ def rows_of(text: str) -> list[dict[str, str]]:
 # help
 
 
-@pytest.mark.parametrize("command", ["demo", "sandbox", "submit", "plan", "status", "wait", "export tasks"])
+@pytest.mark.parametrize(
+    "command", ["demo", "sandbox", "submit", "plan", "status", "wait", "export tasks", "export attempts"]
+)
 def test_every_command_explains_itself(shell: Shell, command: str) -> None:
     """--help of every command has an example and ends well."""
     done = shell.run(*command.split(), "--help")
@@ -462,6 +464,29 @@ def test_export_writes_a_dataset_and_brings_it_up_to_date(shell: Shell) -> None:
     assert "4 tasks" in second.stdout
     exported = pd.read_parquet(shell.folder / "dataset" / "tasks")
     assert sorted(exported["attachment"]) == ["a blue sky", "a green leaf", "a red boat", "a red car"]
+
+
+def test_export_writes_files_for_spreadsheets_beside_the_dataset(shell: Shell) -> None:
+    """Every table as CSV, with formulas marked, and as a sheet of an Excel file."""
+    shell.write("sums.csv", "text\n=1+1\n")
+    assert shell.run("submit", "sums.csv", *SUBMIT_TEXTS).returncode == 0
+    done = shell.run("export", "tasks", "dataset", "--csv", "sheets", "--excel", "all.xlsx")
+    assert done.returncode == 0, done.stderr
+    tables = ["annotations", "audits", "tasks"]
+    assert sorted(item.stem for item in (shell.folder / "sheets").iterdir()) == tables
+    assert pd.read_csv(shell.folder / "sheets" / "tasks.csv")["attachment"].tolist() == ["'=1+1"]
+    sheets = pd.read_excel(shell.folder / "all.xlsx", sheet_name=None)
+    assert sorted(sheets) == tables
+    assert sheets["tasks"]["attachment"].tolist() == ["=1+1"]
+
+
+def test_attempts_are_exported_by_quality_task_or_labeler(shell: Shell) -> None:
+    """Without either it is wrong usage."""
+    done = shell.run("export", "attempts", "attempts", "--labeler", "nobody@example.org", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["rows"] == {"attempts": 0}
+    assert pd.read_parquet(shell.folder / "attempts" / "attempts").empty
+    assert shell.run("export", "attempts", "attempts").returncode == 2
 
 
 def test_export_of_other_filters_into_the_same_folder_is_wrong_usage(shell: Shell) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,6 +19,7 @@ from refonte_frames.export.fold import compacted
 from refonte_frames.export.layers import visible
 from refonte_frames.export.places import moving_files, places
 from refonte_frames.export.report import ExportReport
+from refonte_frames.export.spreadsheets import to_csv, to_excel
 from refonte_frames.export.tables import DtypeBackend, check_options, names_of, to_pandas
 from refonte_frames.schemas import SCHEMA_VERSION
 
@@ -153,6 +154,48 @@ class ExportTable:
         """
         names = self._columns(columns)
         return self.dataset().scanner(columns=names, filter=self._expression(filter)).to_reader()
+
+    def to_csv(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        columns: Sequence[str] | None = None,
+        filter: Filter = None,
+        excel_safe: bool = True,
+    ) -> None:
+        """Write the table as a CSV file, in constant memory; see `refonte_frames.to_csv`.
+
+        Parameters
+        ----------
+        path : path
+            The file; it is replaced in one step once it is whole.
+        columns, filter
+            As for `to_arrow`.
+        excel_safe : bool
+            Mark texts that a spreadsheet would take for a formula.
+        """
+        to_csv(self.scan(columns=columns, filter=filter), path, excel_safe=excel_safe)
+
+    def to_excel(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        columns: Sequence[str] | None = None,
+        filter: Filter = None,
+        long_texts: Literal["error", "cut"] = "error",
+    ) -> None:
+        """Write the table as an Excel file with one sheet; see `refonte_frames.to_excel`.
+
+        Parameters
+        ----------
+        path : path
+            The file; it is replaced in one step once it is whole.
+        columns, filter
+            As for `to_arrow`.
+        long_texts : {"error", "cut"}
+            What to do with a text that is too long for a cell.
+        """
+        to_excel({self.name: self.scan(columns=columns, filter=filter)}, path, long_texts=long_texts)
 
     def _columns(self, columns: Sequence[str] | None) -> list[str]:
         if columns is None:
