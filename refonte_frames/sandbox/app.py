@@ -6,7 +6,9 @@ import asyncio
 import base64
 import binascii
 import hmac
+import math
 import re
+import time
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -292,6 +294,7 @@ class _ApiCall(_Call):
         service = self._running.service
         try:
             world = self._world(asked)
+            self._keep_pace(world)
             if self._flight(asked) in self._running.in_flight:
                 return refusal_answer(_IN_FLIGHT)
             work.catch_up(service)
@@ -299,6 +302,13 @@ class _ApiCall(_Call):
         except Refusal as refusal:
             return refusal_answer(refusal)
         return answer
+
+    def _keep_pace(self, world: World) -> None:
+        per_sec = self._running.service.switches.requests_per_sec
+        wait_secs = self._running.pace.wait_secs(world.row, per_sec, time.monotonic()) if per_sec else 0
+        if wait_secs:
+            told = (("retry-after", str(math.ceil(wait_secs))),)
+            raise Refusal(429, f"Too many requests: at most {per_sec:g} per second.", told)
 
     def _world(self, asked: Asked) -> World:
         key = _key_of(asked.headers.get("authorization", ""))

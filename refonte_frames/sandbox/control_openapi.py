@@ -25,7 +25,12 @@ _BATCH = object_of(("name", "status"), name=_TEXT, status=enum_of(*BATCH_STATUSE
 _CLOCK = object_of(("now", "now_ms", "rate"), now=_TIME, now_ms=_WHOLE, rate=_NUMBER, events=_WHOLE)
 _WELL = object_of(("result",), result={"const": "success"})
 _COUNTS = ("completed", "errors", "audits", "quality_attempts")
-_SWITCHES = object_of(is_strict={"type": "boolean"}, broken_attachments=_TEXTS, touching_updated_at=_TEXTS)
+_SWITCHES = object_of(
+    is_strict={"type": "boolean"},
+    broken_attachments=_TEXTS,
+    touching_updated_at=_TEXTS,
+    requests_per_sec={"type": "number", "minimum": 0},
+)
 
 
 def _rule() -> Schema:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from refonte_frames.sandbox.clock import stamp
+from refonte_frames.sandbox.pace import Pace
 
 if TYPE_CHECKING:
     from refonte_frames.sandbox.deliveries import Postman
@@ -35,6 +36,8 @@ class Running:
         What a reset of the switches goes back to: `set_switches` makes new ones and leaves these alone.
     requests : deque of dict
         The last requests to the API, without keys and bodies.
+    pace : Pace
+        Of each key's requests, where a switch limits it.
     in_flight : set
         Accounts and Idempotency-Keys of creations that an ordered delay holds up.
     """
@@ -47,6 +50,7 @@ class Running:
     hosts: frozenset[str]
     switches_at_start: Switches = field(init=False)
     requests: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=10_000))
+    pace: Pace = field(default_factory=Pace)
     in_flight: set[tuple[bytes, str] | None] = field(default_factory=set)
 
     def __post_init__(self) -> None:

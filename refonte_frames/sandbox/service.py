@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass, field, replace
 from functools import cache
 from hashlib import blake2b, sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
@@ -35,11 +35,14 @@ class Switches:
     touching_updated_at : tuple of str
         Which later changes move ``updated_at``: of ``audits``, ``tags``, ``metadata``, ``unique_id``. None do by
         default: in the documented example an audit of the next day left it alone.
+    requests_per_sec : float
+        How many requests of a key are answered, in real time; the others get 429. 0 is any number.
     """
 
     is_strict: bool = False
     broken_attachments: tuple[str, ...] = ("*://unreachable.invalid/*",)
     touching_updated_at: tuple[str, ...] = ()
+    requests_per_sec: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
 
 @dataclass(slots=True)

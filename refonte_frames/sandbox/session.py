@@ -277,8 +277,18 @@ class Sandbox:
         """From now on, attachments that match cannot be downloaded: their tasks end in ``error``."""
         self.control("POST", "/switches", {"broken_attachments": list(patterns)})
 
+    def limit_rate(self, requests_per_sec: float) -> None:
+        """From now on, answer so many requests of a key per (real) second, and 429 with Retry-After to the others.
+
+        Parameters
+        ----------
+        requests_per_sec : float
+            0 answers any number, as at the start.
+        """
+        self.control("POST", "/switches", {"requests_per_sec": requests_per_sec})
+
     def reset_switches(self) -> None:
-        """Take back `fail_attachments` and every other switch: they are as they were at the start."""
+        """Take back `fail_attachments`, `limit_rate` and every other switch: they are as they were at the start."""
         self.control("DELETE", "/switches")
 
     def reset(self, *, key: str = "live_demo") -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -334,6 +335,28 @@ def test_later_changes_touch_updated_at_only_when_switched_on(sandbox: Sandbox, 
     finally:
         sandbox.control("POST", "/switches", {"touching_updated_at": []})
     assert before < after
+
+
+def test_a_key_may_be_held_to_a_rate(sandbox: Sandbox, live: Any, world_of: Callable[..., Any]) -> None:
+    """Nothing is done for a request too many; another key has a rate of its own; a later one gets through."""
+    sandbox.limit_rate(0.01)
+    try:
+        live.task(unique_id="first")
+        refused = live.call("POST", "/task/categorization", json={}, headers={"Idempotency-Key": "k"})
+        assert (refused.status_code, refused.json()["status_code"]) == (429, 429)
+        assert 0 < int(refused.headers["retry-after"]) <= 100
+        assert world_of(sandbox, f"live_{uuid.uuid4().hex[:20]}").call("GET", "/teams").status_code == 200
+    finally:
+        sandbox.reset_switches()
+    assert live.total() == 1
+    assert live.call("POST", "/task/categorization", json={}, headers={"Idempotency-Key": "k"}).status_code == 400
+
+
+@pytest.mark.parametrize("rate", [-1, "fast", True])
+def test_an_impossible_rate_is_refused(sandbox: Sandbox, rate: Any) -> None:
+    """And nothing is limited."""
+    with pytest.raises(SandboxError, match="no switches"):
+        sandbox.limit_rate(rate)
 
 
 def test_strict_mode_refuses_unknown_parameters(world_of: Callable[..., Any]) -> None:
