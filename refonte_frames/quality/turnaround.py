@@ -1,0 +1,399 @@
+"""How long work takes, with what is still open counted: survival curves, turnaround, throughput, burn-down. Pure."""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from refonte_frames.errors import InputError
+from refonte_frames.quality.taking import checked_conf, key_list, moments, need_scipy, seconds_of, take
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from refonte_frames.quality.taking import Keys
+
+__all__ = ["burn_down", "survival_curve", "throughput", "turnaround"]
+
+#: Fewer durations than this say nothing of so high a quantile.
+_LEAST_FOR: Final = {0.9: 10, 0.95: 20}
+_PACE_DAYS: Final = 7
+_DRAWS: Final = 1000
+_DAY_SECS: Final = 86_400.0
+#: Finer than a day, periods are counted in absolute time: a clock that is set back has one hour twice.
+_CALENDAR: Final = ("D", "W", "M", "Q", "Y")
+
+
+def survival_curve(duration: ArrayLike, observed: ArrayLike, conf: float = 0.95) -> pd.DataFrame:
+    """Estimate how many are still open after so long (Kaplan-Meier); those not yet ended count for as long as known.
+
+    Parameters
+    ----------
+    duration : array_like of float
+        How long each was watched.
+    observed : array_like of bool
+        Whether it ended then; False: it was still open.
+    conf : float
+        Level of the pointwise intervals.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per time at which something ended: ``time, at_risk, events, survival, se`` (Greenwood), ``ci_low,
+        ci_high`` (log-log; null where the curve has come to 0).
+
+    Raises
+    ------
+    InputError
+        The two differ in length, or a duration is null or negative.
+
+    Examples
+    --------
+    >>> rf.quality.survival_curve([1, 2, 2, 3], [True, True, False, True])[["time", "at_risk", "events", "survival"]]
+       time  at_risk  events  survival
+    0   1.0        4       1      0.75
+    1   2.0        3       1      0.50
+    2   3.0        1       1      0.00
+    """
+    times, ended = np.asarray(duration, float), np.asarray(observed, bool)
+    if times.shape != ended.shape or times.ndim != 1:
+        raise InputError("duration and observed are two columns of the same length.")
+    if not (times >= 0).all():
+        raise InputError("A duration is null or negative: leave such rows out before, and count them.")
+    moments_, inverse = np.unique(times, return_inverse=True)
+    events = np.bincount(inverse[ended], minlength=len(moments_))
+    leaving = np.bincount(inverse, minlength=len(moments_))
+    at_risk = leaving[::-1].cumsum()[::-1]
+    has_event = events > 0
+    when, events, at_risk = moments_[has_event], events[has_event], at_risk[has_event]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        survival = np.cumprod(1 - events / at_risk)
+        greenwood = np.sqrt(np.cumsum(events / (at_risk * (at_risk - events))))
+        spread = NormalDist().inv_cdf(0.5 + checked_conf(conf) / 2) * greenwood / np.abs(np.log(survival))
+        low, high = survival ** np.exp(spread), survival ** np.exp(-spread)
+        se = survival * greenwood
+    is_over = survival == 0
+    columns = {"time": when, "at_risk": at_risk, "events": events, "survival": survival}
+    columns |= {
+        name: np.where(is_over, np.nan, each) for name, each in (("se", se), ("ci_low", low), ("ci_high", high))
+    }
+    return pd.DataFrame(columns)
+
+
+def turnaround(
+    tasks: Any,
+    by: Keys = (),
+    *,
+    at: Any = None,
+    quantiles: Sequence[float] = (0.5, 0.9, 0.95),
+    conf: float = 0.95,
+) -> pd.DataFrame:
+    """Tell how long tasks take from creation to completion, with those that are still open honestly counted.
+
+    Parameters
+    ----------
+    tasks : frame
+        As `read_tasks` gives them: ``created_at, completed_at, status``, ``updated_at`` where there are canceled
+        tasks, and the columns of `by`.
+    by : str or list of str
+        Groups of tasks.
+    at : time, optional
+        Until when open tasks were watched. Default: the newest ``exported_at``, else the newest time in the frame.
+    quantiles : sequence of float
+        Which, between 0 and 1.
+    conf : float
+        Level of the intervals.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Two rows per group: the columns of `by`, ``basis, n, n_open, n_bad``, and for each quantile, in seconds,
+        ``p50, p50_ci_low, p50_ci_high`` and so on. Basis ``completed_only``: quantiles of completed tasks (too
+        short, as slow ones are missing), intervals by order statistics, p90 from ten and p95 from twenty tasks on.
+        Basis ``censored``: from the survival curve, with open tasks watched until `at` and canceled or failed ones
+        until their ``updated_at``; null where not enough have ended yet. ``n_bad`` counts tasks left out because a
+        time is missing or they ended before they began.
+
+    Examples
+    --------
+    >>> tasks = pd.DataFrame({"created_at": "2020-01-01", "status": ["completed"] * 3 + ["pending"] * 3,
+    ...     "completed_at": ["2020-01-01T00:01", "2020-01-01T00:02", "2020-01-01T00:03"] + [None] * 3})
+    >>> rf.quality.turnaround(tasks, at="2020-01-02")[["basis", "n", "n_open", "p50"]]
+                basis  n  n_open    p50
+    0  completed_only  3       3  120.0
+    1        censored  6       3  180.0
+    """
+    if not all(0 < each < 1 for each in quantiles):
+        raise InputError(f"quantiles={tuple(quantiles)!r}: each is between 0 and 1.")
+    keys = key_list(by)
+    lives = _lives(tasks, keys, at)
+    groups: Any = lives.groupby(keys, dropna=False, observed=True, sort=True) if keys else [((), lives)]
+    rows = []
+    for key, group in groups:
+        named = dict(zip(keys, key, strict=True))
+        rows += [named | row for row in _turnaround_rows(group, tuple(quantiles), checked_conf(conf))]
+    return pd.DataFrame(rows)
+
+
+def _lives(tasks: Any, keys: list[str], at: Any) -> pd.DataFrame:
+    """Give how long each task was watched, and whether it was completed then."""
+    frame = take(tasks, *keys, "created_at", "completed_at", "status", of="Tasks")
+    columns = getattr(tasks, "columns", ())
+    created, completed = moments(frame["created_at"]), moments(frame["completed_at"])
+    updated = moments(take(tasks, "updated_at", of="Tasks")["updated_at"]) if "updated_at" in columns else completed
+    status = frame["status"].astype("string")
+    is_done = (status == "completed").fillna(value=False)
+    is_open = (status == "pending").fillna(value=False)
+    if at is None:
+        known = [moments(take(tasks, "exported_at", of="Tasks")["exported_at"])] if "exported_at" in columns else []
+        at = max((each.max() for each in known or [created, completed, updated] if each.notna().any()), default=pd.NaT)
+    else:
+        at = moments(pd.Series([at])).iloc[0]
+    end = completed.where(is_done, updated.where(~is_open, at))
+    return frame[keys].assign(secs=seconds_of(end) - seconds_of(created), is_done=is_done, is_open=is_open)
+
+
+def _turnaround_rows(lives: pd.DataFrame, quantiles: tuple[float, ...], conf: float) -> Iterator[dict[str, Any]]:
+    secs = lives["secs"].to_numpy()
+    is_good = secs >= 0  # False for NaN as well
+    counts = {"n_open": int((lives["is_open"] & is_good).sum()), "n_bad": int((~is_good).sum())}
+    is_done = lives["is_done"].to_numpy()
+    done = np.sort(secs[is_good & is_done])
+    shown: dict[str, Any] = {"basis": "completed_only", "n": len(done), **counts}
+    for share in quantiles:
+        shown |= _named(share, _order_quantile(done, share, conf))
+    yield shown
+    curve = survival_curve(secs[is_good], is_done[is_good], conf)
+    shown = {"basis": "censored", "n": int(is_good.sum()), **counts}
+    for share in quantiles:
+        reached = tuple(_first_time(curve, column, 1 - share) for column in ("survival", "ci_low", "ci_high"))
+        shown |= _named(share, reached)
+    yield shown
+
+
+def _named(share: float, values: Sequence[float]) -> dict[str, float]:
+    name = f"p{share * 100:g}"
+    return dict(zip((name, f"{name}_ci_low", f"{name}_ci_high"), values, strict=True))
+
+
+def _first_time(curve: pd.DataFrame, column: str, level: float) -> float:
+    """Find when a curve first comes down to a level; where it has come to 0 its limits went with it."""
+    heights = curve[column].where(curve["survival"] > 0, 0.0 if column != "ci_high" else np.nan).to_numpy()
+    # A product of fractions may miss the level by a rounding.
+    reached = np.flatnonzero(heights <= level + 1e-12)
+    return float(curve["time"].iloc[reached[0]]) if len(reached) else math.nan
+
+
+def _order_quantile(ordered: NDArray[np.float64], share: float, conf: float) -> tuple[float, float, float]:
+    n = len(ordered)
+    if n < _LEAST_FOR.get(share, 1):
+        return math.nan, math.nan, math.nan
+    value, tail = float(np.quantile(ordered, share)), (1 - conf) / 2
+    below = _binomial_cdf(n, share)
+    low = int(np.searchsorted(below, tail, side="right"))
+    high = int(np.searchsorted(below, 1 - tail, side="left")) + 1
+    # No order statistic bounds it at this level where the sample is too small.
+    return (
+        value,
+        float(ordered[low - 1]) if low >= 1 else math.nan,
+        float(ordered[high - 1]) if high <= n else math.nan,
+    )
+
+
+def _binomial_cdf(n: int, p: float) -> NDArray[np.float64]:
+    k = np.arange(n + 1)
+    log_factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
+    log_pmf = log_factorial[n] - log_factorial - log_factorial[::-1] + k * math.log(p) + (n - k) * math.log1p(-p)
+    return np.cumsum(np.exp(log_pmf))
+
+
+def throughput(df: Any, freq: str = "D", *, tz: str = "UTC", by: Keys = (), conf: float = 0.95) -> pd.DataFrame:
+    """Count what was completed in each period; periods in which nothing was are rows with 0.
+
+    Parameters
+    ----------
+    df : frame
+        Tasks or attempts with ``completed_at``, and the columns of `by`. Rows without it are not completed.
+    freq : str
+        A period as pandas names it: ``"h", "D", "W", "M"`` and so on.
+    tz : str
+        The time zone whose days are meant.
+    by : str or list of str
+        Groups; every group has the same periods.
+    conf : float
+        Level of the exact Poisson intervals.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per group and period: the columns of `by`, ``period`` (its beginning, in `tz`), ``n, ci_low,
+        ci_high``.
+
+    Examples
+    --------
+    >>> done = pd.DataFrame({"completed_at": ["2020-01-01T10:00Z", "2020-01-01T11:00Z", "2020-01-03T10:00Z"]})
+    >>> rf.quality.throughput(done)[["period", "n"]]
+                         period  n
+    0 2020-01-01 00:00:00+00:00  2
+    1 2020-01-02 00:00:00+00:00  0
+    2 2020-01-03 00:00:00+00:00  1
+    """
+    keys = key_list(by)
+    rows = take(df, *keys, "completed_at", of="Rows")
+    rows["completed_at"] = moments(rows["completed_at"])
+    rows = rows.dropna(subset=["completed_at"])
+    rows["period"], every = _periods(rows["completed_at"], freq, tz)
+    groups = rows[keys].drop_duplicates() if keys else pd.DataFrame(index=[0])
+    grid = groups.merge(pd.DataFrame({"period": every}), how="cross")
+    counts = rows.groupby([*keys, "period"], dropna=False, observed=True).size().rename("n").reset_index()
+    table = grid.merge(counts, how="left", on=[*keys, "period"]).fillna({"n": 0}).astype({"n": "int64"})
+    table = table.sort_values([*keys, "period"], ignore_index=True)
+    special, tail = need_scipy("scipy.special"), (1 - checked_conf(conf)) / 2
+    n = table["n"].to_numpy(float)
+    table["ci_low"] = np.where(n > 0, special.gammaincinv(np.maximum(n, 1), tail), 0.0)
+    table["ci_high"] = special.gammaincinv(n + 1, 1 - tail)
+    return table
+
+
+def _periods(times: pd.Series[Any], freq: str, tz: str) -> tuple[pd.Series[Any], pd.DatetimeIndex]:
+    """Give the period of each time, and all periods from the first to the last."""
+    local = times.dt.tz_convert(tz)
+    if freq.lstrip("0123456789")[:1].upper() not in _CALENDAR:
+        starts = local.dt.floor(freq)
+        every = (
+            pd.date_range(starts.min(), starts.max(), freq=freq, tz=tz) if len(starts) else pd.DatetimeIndex([], tz=tz)
+        )
+        return starts, every
+    plain = local.dt.tz_localize(None).dt.to_period(freq)
+    spanned = pd.period_range(plain.min(), plain.max(), freq=freq) if len(plain) else pd.PeriodIndex([], freq=freq)
+    every = spanned.to_timestamp()
+    return _begun(pd.DatetimeIndex(plain.dt.start_time), tz).to_series(index=times.index), _begun(every, tz)
+
+
+def _begun(midnights: pd.DatetimeIndex, tz: str) -> pd.DatetimeIndex:
+    """Give local midnights their zone; one may not exist, or exist twice, where summer time begins at midnight."""
+    return midnights.tz_localize(tz, ambiguous=np.ones(len(midnights), bool), nonexistent="shift_forward")
+
+
+def burn_down(tasks: Any, batches: Any = None, *, at: Any = None, conf: float = 0.95, seed: int = 0) -> pd.DataFrame:
+    """Show how batches progress day by day, and when they will be done at the pace of the last seven days.
+
+    Parameters
+    ----------
+    tasks : frame
+        As `read_tasks` gives them: ``batch, created_at, completed_at, updated_at, status``.
+    batches : frame, optional
+        With ``batch``: only these are shown; a column ``finalized_at`` says where their first day is.
+    at : time, optional
+        The last day shown. Default: the newest ``exported_at``, else the newest time in the frame.
+    conf : float
+        Level of the interval of the end.
+    seed : int
+        Where the draws of the interval begin.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per batch and day (UTC): ``batch, day``, then as of the end of that day ``created, completed, canceled``
+        (failed ones too), ``open`` and ``pct_done`` (0 to 100: completed or canceled). ``attrs`` hold ``eta, eta_low,
+        eta_high``, a dict each from batch to an ISO time: the last day when nothing is open, None when nothing
+        moves. The interval resamples the days of the last seven.
+
+    Examples
+    --------
+    >>> tasks = pd.DataFrame({"batch": "b", "created_at": "2020-01-01", "updated_at": None,
+    ...     "status": ["completed", "completed", "pending"], "completed_at": ["2020-01-01", "2020-01-02", None]})
+    >>> burn = rf.quality.burn_down(tasks, at="2020-01-02")
+    >>> burn[["batch", "created", "completed", "open"]]
+      batch  created  completed  open
+    0     b        3          1     2
+    1     b        3          2     1
+    >>> burn.attrs["eta"]
+    {'b': '2020-01-03T00:00:00+00:00'}
+    """
+    frame = take(tasks, "batch", "created_at", "completed_at", "updated_at", "status", of="Tasks")
+    status = frame["status"].astype("string")
+    times = {name: moments(frame[name]) for name in ("created_at", "completed_at", "updated_at")}
+    last = _last_moment(tasks, times, at)
+    days = pd.DataFrame({"batch": frame["batch"].astype("string"), "created": times["created_at"]})
+    days["completed"] = times["completed_at"].where((status == "completed").fillna(value=False))
+    days["canceled"] = times["updated_at"].where(status.isin(("canceled", "error")))
+    for name in ("created", "completed", "canceled"):
+        days[name] = days[name].dt.floor("D")
+    days = days.dropna(subset=["created"])
+    starts = _starts(batches)
+    if starts is not None:
+        days = days[days["batch"].isin(list(starts))]
+    tables, etas = [], {}
+    generator = np.random.default_rng(seed)
+    for batch, rows in days.groupby("batch", dropna=False, sort=True):
+        table = _burned(rows, last.floor("D"), (starts or {}).get(batch))
+        tables.append(table.assign(batch=batch))
+        etas[str(batch)] = _eta(table, last, checked_conf(conf), generator)
+    columns = ["batch", "day", "created", "completed", "canceled", "open", "pct_done"]
+    burned = pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
+    burned.attrs = {name: {batch: eta[name] for batch, eta in etas.items()} for name in ("eta", "eta_low", "eta_high")}
+    return burned
+
+
+def _last_moment(tasks: Any, times: dict[str, pd.Series[Any]], at: Any) -> pd.Timestamp:
+    if at is not None:
+        return moments(pd.Series([at])).iloc[0]
+    if "exported_at" in getattr(tasks, "columns", ()):
+        exported = moments(take(tasks, "exported_at", of="Tasks")["exported_at"])
+        if exported.notna().any():
+            return exported.max()
+    return max((each.max() for each in times.values() if each.notna().any()), default=pd.Timestamp(0, tz="UTC"))
+
+
+def _starts(batches: Any) -> dict[Any, Any] | None:
+    if batches is None:
+        return None
+    names = take(batches, "batch", of="Batches")["batch"].astype("string")
+    if "finalized_at" not in getattr(batches, "columns", ()):
+        return dict.fromkeys(names)
+    return dict(zip(names, moments(take(batches, "finalized_at", of="Batches")["finalized_at"]), strict=True))
+
+
+def _burned(rows: pd.DataFrame, last: pd.Timestamp, start: Any) -> pd.DataFrame:
+    first = rows["created"].min() if start is None or pd.isna(start) else start.floor("D")
+    days = pd.date_range(min(first, last), last, freq="D")
+    table = pd.DataFrame({"day": days})
+    for name in ("created", "completed", "canceled"):
+        ends = np.sort(rows[name].dropna().astype("int64").to_numpy())
+        table[name] = np.searchsorted(ends, _as_int(days, rows[name]), side="right")
+    table["open"] = table["created"] - table["completed"] - table["canceled"]
+    table["pct_done"] = 100 * (1 - table["open"] / table["created"].where(table["created"] > 0))
+    return table
+
+
+def _as_int(days: pd.DatetimeIndex, like: pd.Series[Any]) -> Any:
+    return days.astype(like.dtype).astype("int64").to_numpy()
+
+
+def _eta(table: pd.DataFrame, last: pd.Timestamp, conf: float, generator: np.random.Generator) -> dict[str, str | None]:
+    left = int(table["open"].iloc[-1])
+    if left == 0:
+        end = table["day"].iloc[-1].isoformat()
+        return {"eta": end, "eta_low": end, "eta_high": end}
+    ended = table["completed"] + table["canceled"]
+    daily = ended.diff().fillna(ended.iloc[0]).to_numpy(float)[-_PACE_DAYS:]
+    draws = generator.choice(daily, size=(_DRAWS, len(daily))).mean(axis=1)
+    with np.errstate(divide="ignore"):
+        days = left / draws
+    tail = (1 - conf) / 2
+    low, high = np.quantile(days, [tail, 1 - tail], method="inverted_cdf")
+    mean = left / daily.mean() if daily.mean() > 0 else math.inf
+    begin = last.floor("D")
+    return {name: _shifted(begin, each) for name, each in (("eta", mean), ("eta_low", low), ("eta_high", high))}
+
+
+def _shifted(begin: pd.Timestamp, days: float) -> str | None:
+    # Beyond a century nobody plans, and timestamps end.
+    return (begin + pd.Timedelta(seconds=days * _DAY_SECS)).isoformat() if days < 36_525 else None

@@ -1,0 +1,136 @@
+"""Labels as numbers: tasks, workers and classes coded from 0, for the statistics of agreement and consensus. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from refonte_frames.errors import InputError
+from refonte_frames.quality.taking import take
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Votes", "votes_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Votes:
+    """Answers as codes; an answer without a named worker has the code -1 there.
+
+    Attributes
+    ----------
+    tasks, workers, classes : list
+        What the codes stand for, in their sort order; classes that are all numbers are sorted as numbers.
+    n_excluded : int
+        Rows without a task or a label.
+    """
+
+    task: NDArray[np.int64]
+    worker: NDArray[np.int64]
+    label: NDArray[np.int64]
+    tasks: list[Any]
+    workers: list[Any]
+    classes: list[Any]
+    n_excluded: int
+
+    @property
+    def n_tasks(self) -> int:
+        """Tasks with an answer."""
+        return len(self.tasks)
+
+    def counts(self) -> NDArray[np.int64]:
+        """Count labels by task (rows) and class (columns)."""
+        cells = np.bincount(self.task * len(self.classes) + self.label, minlength=self.n_tasks * len(self.classes))
+        return cells.reshape(self.n_tasks, len(self.classes))
+
+    def matrix(self) -> NDArray[np.int64]:
+        """Lay the answers out by worker (rows) and task (columns); -1 where there is none."""
+        cells = np.full((len(self.workers), self.n_tasks), -1, np.int64)
+        cells[self.worker, self.task] = self.label
+        return cells
+
+    def n_workers_on_pairs(self) -> int:
+        """Count the named workers that answered a task with two answers or more."""
+        is_pairable = np.bincount(self.task, minlength=self.n_tasks)[self.task] >= 2
+        workers = self.worker[is_pairable]
+        return len(np.unique(workers[workers >= 0]))
+
+
+def votes_of(labels: Any, *, allows_repeats: bool = False, needs_workers: bool = False) -> Votes:
+    """Code a labels frame.
+
+    Parameters
+    ----------
+    labels : frame
+        ``task, worker, label``.
+    allows_repeats : bool
+        Whether a worker may answer a task several times.
+    needs_workers : bool
+        Whether answers without a worker are left out.
+
+    Raises
+    ------
+    ColumnError
+        A column is missing.
+    InputError
+        There is no answer, several questions are mixed, or a worker answered a task twice.
+    """
+    rows = take(labels, "task", "worker", "label", of="Labels")
+    _refuse_mixed(labels)
+    is_usable = rows["task"].notna() & rows["label"].notna() & (rows["worker"].notna() | (not needs_workers))
+    n_excluded = int((~is_usable).sum())
+    rows = rows[is_usable]
+    if rows.empty:
+        raise InputError("There is no answer among the labels: every row lacks a task or a label.")
+    task, tasks = _coded(rows["task"])
+    worker, workers = _coded(rows["worker"])
+    label, classes = _coded(rows["label"])
+    votes = Votes(task, worker, label, tasks, workers, classes, n_excluded)
+    if not allows_repeats:
+        _refuse_repeats(votes)
+    return votes
+
+
+def _coded(column: pd.Series[Any]) -> tuple[NDArray[np.int64], list[Any]]:
+    codes, values = pd.factorize(column, sort=False, use_na_sentinel=True)
+    known = values.tolist()
+    order = sorted(range(len(known)), key=lambda at: _rank(known[at]))
+    place = np.empty(len(known) + 1, np.int64)
+    place[order] = np.arange(len(known))
+    place[-1] = -1
+    return place[np.asarray(codes, np.int64)], [known[at] for at in order]
+
+
+def _rank(value: Any) -> tuple[int, float, str]:
+    """Sort numbers, also those written as text, by their size, and before other text."""
+    try:
+        return 0, float(value), str(value)
+    except (TypeError, ValueError):
+        return 1, 0.0, str(value)
+
+
+def _refuse_mixed(labels: Any) -> None:
+    if "field" not in getattr(labels, "columns", ()):
+        return
+    fields = take(labels, "field", of="Labels")["field"].dropna().unique().tolist()
+    if len(fields) > 1:
+        raise InputError(
+            f"The labels answer {len(fields)} questions ({', '.join(map(repr, fields[:5]))}): take them one by one, "
+            f"such as labels[labels.field == {fields[0]!r}]."
+        )
+
+
+def _refuse_repeats(votes: Votes) -> None:
+    named = votes.worker >= 0
+    key = votes.task[named] * max(1, len(votes.workers)) + votes.worker[named]
+    values, times = np.unique(key, return_counts=True)
+    if len(values) and times.max() > 1:
+        task, worker = divmod(int(values[times.argmax()]), len(votes.workers))
+        raise InputError(
+            f"Worker {votes.workers[worker]!r} answered task {votes.tasks[task]!r} {times.max()} times; this takes one "
+            "answer each, such as labels[labels.repeat == 1]. krippendorff_alpha and dawid_skene take several."
+        )

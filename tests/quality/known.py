@@ -1,0 +1,88 @@
+"""Published data with known results: where each comes from stands beside it."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+#: Dawid and Skene (1979): 45 patients judged by five anaesthetists, the first of them three times. Transcriptions
+#: differ in patient 7 (122 or 112); both are tested.
+_PATIENTS = """
+1:111|1111 2:333|4334 3:112|2122 4:222|3121 5:222|3222 6:222|3322 7:122|2111 8:333|3433 9:222|2223 10:232|2223
+11:444|4444 12:222|3343 13:111|1111 14:222|3212 15:121|1111 16:111|2111 17:111|1111 18:111|1111 19:222|2221 20:222|1322
+21:222|2222 22:222|2221 23:222|3222 24:221|2222 25:111|1111 26:111|1111 27:232|2222 28:111|1111 29:111|1111 30:112|1121
+31:111|1111 32:333|3233 33:111|1111 34:222|2222 35:222|3232 36:433|4343 37:221|2232 38:232|3233 39:333|3432 40:111|1111
+41:111|1111 42:121|2111 43:232|2222 44:121|1111 45:222|2222
+"""
+
+
+def anaesthetists(seventh: str = "122") -> pd.DataFrame:
+    """Give the labels of the 45 patients."""
+    rows = []
+    for patient in _PATIENTS.split():
+        number, _, answers = patient.partition(":")
+        first, _, others = answers.partition("|")
+        first = seventh if number == "7" else first
+        rows += [(int(number), 1, int(label), repeat) for repeat, label in enumerate(first, 1)]
+        rows += [(int(number), observer, int(label), 1) for observer, label in enumerate(others, 2)]
+    return pd.DataFrame(rows, columns=["task", "worker", "label", "repeat"])
+
+
+def wide(table: str) -> pd.DataFrame:
+    """Read lines ``worker: label label - label``, one column per task, into labels."""
+    rows = []
+    for line in table.strip().splitlines():
+        worker, _, answers = line.partition(":")
+        rows += [
+            (f"t{at}", worker.strip(), label) for at, label in enumerate(answers.split(), 1) if label not in ("-", "*")
+        ]
+    return pd.DataFrame(rows, columns=["task", "worker", "label"])
+
+
+def from_counts(counts: list[list[int]]) -> pd.DataFrame:
+    """Make labels of a table of tasks by classes, with workers that nobody can tell apart."""
+    rows = []
+    for task, each in enumerate(counts):
+        labels = [str(label) for label, times in enumerate(each) for _ in range(times)]
+        rows += [(task, f"w{worker}", label) for worker, label in enumerate(labels)]
+    return pd.DataFrame(rows, columns=["task", "worker", "label"])
+
+
+#: Krippendorff's example with gaps, as Wikipedia and the package of that name show it.
+KRIPPENDORFF = """
+A: * * * * * 3 4 1 2 1 1 3 3 * 3
+B: 1 * 2 1 3 3 4 3 * * * * * * *
+C: * * 2 1 3 4 4 * 2 1 1 3 3 * 4
+"""
+
+#: The toy of crowd-kit's tests.
+CROWD_KIT = """
+w1: no yes yes yes yes
+w2: yes yes no yes no
+w3: - yes no yes no
+w4: yes no yes yes no
+w5: no no no yes no
+"""
+
+#: Montgomery's juice cans: defective ones in 30 samples of 50.
+JUICE_CANS = [
+    12, 15, 8, 10, 4, 7, 16, 9, 14, 10, 5, 6, 17, 12, 22, 8, 10, 5, 13, 11, 20, 18, 24, 15, 9, 12, 7, 13, 9, 6,
+]  # fmt: skip
+
+#: Efron and Morris (1975): hits of 18 baseball players at 45 bats.
+BASEBALL = [18, 17, 16, 15, 14, 14, 13, 12, 11, 11, 10, 10, 10, 10, 10, 9, 8, 7]
+
+
+def attempts() -> pd.DataFrame:
+    """Give a small table of attempts that can be checked by hand."""
+    written = {
+        "ana": ("PPPPPPPP", "60 58 55 54 52 50 49 48"),
+        "bob": ("FPFPPPPP", "90 80 75 70 66 64 60 59"),
+        "cy": ("FFFPFPPP", "12 10 9 40 8 35 33 30"),
+        "dee": ("P", "70"),
+    }
+    rows = [
+        (labeler, number, mark == "P", float(secs))
+        for labeler, (marks, times) in written.items()
+        for number, (mark, secs) in enumerate(zip(marks, times.split(), strict=True), 1)
+    ]
+    return pd.DataFrame(rows, columns=["labeler", "attempt_number", "passed", "duration_secs"])
