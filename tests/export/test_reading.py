@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from listing import Listing, small_task
 from service import TEXT, post
@@ -190,6 +192,46 @@ def test_tasks_are_read_by_their_own_ids(client_of: Any) -> None:
     assert frame["task_id"].tolist() == [wanted[0], wanted[2]]
 
 
+def test_many_task_ids_are_looked_up_in_few_calls(client_of: Any) -> None:
+    """In the list of what was created in their time."""
+    ids = [task["task_id"] for task in TASKS[-300::2]]
+    with Listing(TASKS[-300:]) as listing:
+        frame = rf.read_tasks(task_ids=pd.Series(ids), client=client_of(listing))
+        assert len(listing.requests) == 4
+    assert frame["task_id"].tolist() == ids
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_a_receipt_is_a_filter_in_few_calls(make: Any, client_of: Any) -> None:
+    """The unique_ids beside the task ids take forty to a call; a row without a task asks for nothing."""
+    wanted = [*TASKS[-90:], {"task_id": None, "unique_id": "u2"}]
+    receipt = make({name: [task[name] for task in wanted] for name in ("task_id", "unique_id")})
+    with Listing(TASKS[-100:]) as listing:
+        frame = rf.read_tasks(task_ids=receipt, client=client_of(listing))
+        assert len(listing.requests) == 3
+    assert frame["task_id"].tolist() == [task["task_id"] for task in TASKS[-90:]]
+    assert frame.attrs["refonte"]["pages"] == 3
+    assert frame.attrs["refonte"]["wire_bytes"] > 0
+
+
+def test_a_frame_has_the_ids_in_the_column_of_that_name(client_of: Any) -> None:
+    """Without one the sentence says how."""
+    with Listing(TASKS[-100:]) as listing:
+        client = client_of(listing)
+        assert len(rf.read_audits(unique_id=pd.DataFrame({"unique_id": ["u3", "u6", None]}), client=client)) == 2
+        for name in ("unique_id", "task_ids"):
+            with pytest.raises(rf.ColumnError, match="has no column"):
+                rf.read_tasks(**{name: pd.DataFrame({"scene": ["u3"]})}, client=client)
+
+
+@pytest.mark.parametrize("make", [pd.Series, pl.Series, pa.array, tuple, iter, set])
+def test_ids_may_lie_in_anything(make: Any, client_of: Any) -> None:
+    """In Arrow's arrays and in Series of polars, too."""
+    with Listing(TASKS[-100:]) as listing:
+        frame = rf.read_tasks(unique_id=make(["u3", "u4"]), client=client_of(listing))
+    assert sorted(frame["unique_id"]) == ["u3", "u4"]
+
+
 def test_task_ids_and_another_filter_do_not_go_together(client: rf.Client) -> None:
     """The service reads a task by its id alone."""
     with pytest.raises(rf.InputError, match="cannot be combined with status"):
@@ -265,6 +307,12 @@ def test_a_task_is_read_as_the_service_sends_it(client: rf.Client) -> None:
         ({"metadata": "colums"}, "there are 'json' and 'columns'"),
         ({"categories": ["mood"]}, "categories holds 'mood'"),
         ({"dtype_backend": "numpy"}, "there are 'pyarrow' and 'numpy_nullable'"),
+        ({"categories": ["metadata.camera"]}, "categories holds 'metadata.camera'"),
+        ({"status": "done"}, "status='done' is no value"),
+        ({"created_after": "2024-03-05", "created_before": "2024-03-04"}, "no task can be between"),
+        ({"tags": [""]}, "tags holds ''"),
+        ({"unique_id": 7}, "unique_id: give a text"),
+        ({"task_ids": ["a"], "unique_id": "b"}, "cannot be combined with unique_id"),
     ],
 )
 def test_an_option_nobody_can_follow_is_refused_before_anything_is_sent(options: Any, says: str) -> None:
@@ -274,6 +322,101 @@ def test_an_option_nobody_can_follow_is_refused_before_anything_is_sent(options:
             with pytest.raises(rf.InputError, match=says):
                 ask(**options, client=client)
         assert listing.requests == []
+
+
+@pytest.fixture
+def typed_tasks(client: rf.Client) -> rf.Client:
+    """Make two tasks whose metadata agree in some keys."""
+    post(client, "projects", body={"type": "categorization", "name": "p"})
+    for metadata in ({"camera": "left", "n": 2**63 + 1, "=x": True}, {"camera": "left", "n": 1, "lens": 2.5}):
+        post(client, "task", "categorization", body={**TEXT, "attachment": "x", "metadata": metadata, "project": "p"})
+    return client
+
+
+@pytest.mark.parametrize("backend", ["pyarrow", "numpy_nullable"])
+def test_spread_columns_follow_backend_and_categories(backend: Any, typed_tasks: rf.Client) -> None:
+    """As the fixed columns do; a category that no task has is none."""
+    names = ["metadata.camera", "metadata.none", "status"]
+    options = {"dtype_backend": backend, "categories": names, "client": typed_tasks}
+    frame = rf.read_tasks(metadata="columns", **options)
+    assert isinstance(frame["metadata.camera"].dtype, pd.CategoricalDtype)
+    assert frame["metadata.n"].tolist() == ["1", "9223372036854775809"]
+    assert frame["metadata.=x"].dtype == ("boolean" if backend == "numpy_nullable" else pd.ArrowDtype(pa.bool_()))
+    assert frame["metadata.lens"].dtype == ("Float64" if backend == "numpy_nullable" else pd.ArrowDtype(pa.float64()))
+    assert "metadata.none" not in frame
+
+
+def test_attributes_come_as_columns_where_asked(client_of: Any) -> None:
+    """One for every attribute, behind the fixed columns; tasks are not touched."""
+    task = small_task(0)
+    boxes = task["response"]["annotations"]
+    boxes[0]["attributes"] = {"occluded": True, "count": 3}
+    boxes[1]["attributes"] = {"occluded": False, "colour": ["red"]}
+    with Listing([task]) as listing:
+        client = client_of(listing)
+        frame = rf.read_annotations(attributes="columns", client=client)
+        both = rf.read("tasks", "annotations", attributes="columns", metadata="columns", client=client)
+    names = ["attributes.occluded", "attributes.count", "attributes.colour"]
+    assert frame.columns.tolist() == [*rf.schemas.ANNOTATIONS.names, *names]
+    assert frame[names].to_numpy().tolist() == [[True, 3, pd.NA], [False, pd.NA, '["red"]']]
+    assert both["tasks"].columns[-1] == "metadata.index"
+    assert both["annotations"].columns.tolist() == frame.columns.tolist()
+
+
+def test_batches_and_attempts_come_with_the_tasks(typed_tasks: rf.Client) -> None:
+    """In the order asked for; each filter goes to the tables that know it."""
+    client = typed_tasks
+    post(client, "batches", body={"project": "p", "name": "b"})
+    names = ("attempts", "batches", "tasks")
+    frames = rf.read(*names, project="p", status="completed", labeler_emails="a@b.c", detailed=True, client=client)
+    assert tuple(frames) == names
+    assert [len(frames[name]) for name in names] == [0, 1, 0]
+    assert frames["batches"]["tasks_pending"].tolist() == [0]
+    assert rf.read("batches", status="staging", client=client)["batches"].empty
+
+
+@pytest.mark.parametrize(
+    ("tables", "filters", "says"),
+    [
+        (["attempts"], {}, "Whose attempts"),
+        (["attempts"], {"project": "p", "labeler_emails": "a"}, "project cannot be followed: attempts knows"),
+        (["batches"], {"tags": "x", "type": "t"}, "type and tags cannot be followed: batches knows project, status"),
+        (["tasks"], {"labeler_emails": pd.Series(["a"])}, "labeler_emails cannot be followed: tasks knows"),
+        (["tasks", "audits"], {"detailed": True}, "detailed cannot be followed: tasks, audits know project"),
+        (["batches"], {"status": "pending"}, "is no state of a batch"),
+        (["batches", "tasks"], {"status": "staging"}, "status='staging' is no value"),
+        (["batches", "tasks"], {"categories": ["labeler"]}, "categories holds 'labeler'"),
+    ],
+)
+def test_a_filter_that_no_table_knows_is_refused(tables: Any, filters: Any, says: str, client: rf.Client) -> None:
+    """It would be passed over, and rows come that nobody asked for."""
+    with pytest.raises(rf.InputError, match=says):
+        rf.read(*tables, **filters, client=client)
+    assert client.requests_by_status() == {}
+
+
+def test_polars_takes_batches_without_a_copy(client_of: Any) -> None:
+    """Its numbers and times lie where the stream's lie."""
+    with Listing(TASKS[:250]) as listing:
+        batch = rf.scan_annotations(client=client_of(listing)).read_next_batch()
+    frame = pl.DataFrame(pl.from_arrow(batch))
+    for name in ("left", "top", "annotation_index", "exported_at"):
+        assert frame[name].to_arrow().buffers()[1].address == batch[name].buffers()[1].address, name
+
+
+def test_duckdb_reads_a_stream_as_it_comes(client_of: Any) -> None:
+    """It asks for no more pages than it needs, and aggregates what is more than it holds."""
+    with Listing(TASKS) as listing:
+        client = client_of(listing, max_workers=1)
+        reader = rf.scan_tasks(client=client)
+        first = duckdb.from_arrow(reader).project("task_id, status").limit(3).fetchall()
+        few = len(listing.requests)
+        reader.close()
+        annotations = rf.scan_annotations(client=client)  # noqa: F841 - DuckDB finds it by its name
+        told = duckdb.sql('SELECT label, count(*), max("left") FROM annotations GROUP BY label').fetchall()
+    assert len(first) == 3
+    assert few < 60
+    assert told == [("a", 22_000, 10_999.0)]
 
 
 def test_a_category_may_be_of_one_of_several_tables(client_of: Any) -> None:
