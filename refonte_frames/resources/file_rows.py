@@ -17,12 +17,13 @@ from refonte_frames.cells import ABSENT, CellError, Column, json_column
 from refonte_frames.errors import InputError, SubmitInterrupted
 from refonte_frames.frames import as_pandas
 from refonte_frames.resources.changes import column_of
-from refonte_frames.resources.sources import LocalFile, Refused, RemoteFile, Wanted, mime_type_of
+from refonte_frames.resources.creations import Refused
+from refonte_frames.resources.sources import LocalFile, RemoteFile, WantedFile, mime_type_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
-    from refonte_frames.resources.uploads import Uploads
+    from refonte_frames.resources.creations import Creations
 
 __all__ = ["FileColumns", "counts_of", "finish", "frame_of", "local_file", "receipt_of", "remote_file"]
 
@@ -47,6 +48,7 @@ _URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 class FileColumns:
     """What the rows say of their files besides where they are."""
 
+    project: str | None
     names: Column | None
     references: Column | None
     metadata: Mapping[str, Column]
@@ -56,6 +58,7 @@ class FileColumns:
         cls,
         rows: pd.DataFrame,
         *,
+        project: str | None,
         reference_id: Hashable | None,
         display_name: Hashable | None,
         metadata: Sequence[Hashable] | Mapping[str, Hashable] | None,
@@ -74,17 +77,20 @@ class FileColumns:
         if taken:
             raise InputError(f"{taken[0]!r} is a key of our own in a file's metadata; take another one for the column.")
         return cls(
+            project,
             None if display_name is None else _column(rows, display_name, "the display names", "display_name='…'"),
             None if reference_id is None else _column(rows, reference_id, "the references", "reference_id='…'"),
             {key: _column(rows, name, f"the metadata {key!r}", "metadata=[…]") for key, name in columns.items()},
         )
 
-    def wanted(self, at: int, source_of: Callable[[Any], LocalFile | RemoteFile], cell: Any) -> Wanted | Refused:
+    def wanted(self, at: int, source_of: Callable[[Any], LocalFile | RemoteFile], cell: Any) -> WantedFile | Refused:
         """Say what a row wants, or why it cannot be had."""
         try:
             metadata = {key: _cell(column, at, key) for key, column in self.metadata.items()}
             given = {key: value for key, value in metadata.items() if value is not None}
-            return Wanted(source_of(cell), self._text(self.names, at, "name"), given, self._reference(at))
+            return WantedFile(
+                source_of(cell), self.project, self._text(self.names, at, "name"), given, self._reference(at)
+            )
         except Refused as refused:
             return refused
 
@@ -153,7 +159,7 @@ def remote_file(cell: Any) -> RemoteFile:
     return RemoteFile(cell)
 
 
-def receipt_of(rows: pd.DataFrame, run: Uploads) -> pd.DataFrame:
+def receipt_of(rows: pd.DataFrame, run: Creations) -> pd.DataFrame:
     """Put what became of each row behind it; columns of the caller's of these names make way."""
     lines = [_line(run, at) for at in range(len(rows))]
     kept = rows.loc[:, [name not in _RESULT_COLUMNS for name in rows.columns]]
@@ -165,17 +171,17 @@ def receipt_of(rows: pd.DataFrame, run: Uploads) -> pd.DataFrame:
     return receipt
 
 
-def _line(run: Uploads, at: int) -> dict[str, Any]:
+def _line(run: Creations, at: int) -> dict[str, Any]:
     settled, facts, wanted = run.result(at), run.facts.get(at), run.wanted[at]
-    source = wanted.source if isinstance(wanted, Wanted) else None
+    source = wanted.source if isinstance(wanted, WantedFile) else None
     name = source.path if isinstance(source, LocalFile) else source.url.partition("?")[0] if source else ""
     return {
-        "attachment_url": settled.attachment_url,
+        "attachment_url": settled.made,
         "outcome": settled.outcome,
         "sha256": facts.digest.hex() if facts is not None and isinstance(source, LocalFile) else None,
         "bytes": facts.size if facts is not None else None,
         "mime_type": mime_type_of(name) if source else None,
-        "reference_id": run.reference_id(at),
+        "reference_id": run.own_id(at),
         "error_code": settled.error_code,
         "error_message": settled.error_message,
         "tries": settled.tries,
@@ -190,7 +196,7 @@ def counts_of(receipt: pd.DataFrame) -> dict[str, int]:
     return counts
 
 
-def finish(receipt: pd.DataFrame, run: Uploads, purpose: str) -> None:
+def finish(receipt: pd.DataFrame, run: Creations, purpose: str) -> None:
     """Say how it went in one line, and raise what stopped the run, with the receipt."""
     about = receipt.attrs["refonte"]
     codes = Counter(code for code in receipt["error_code"].tolist() if code)

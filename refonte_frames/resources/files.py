@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import re
 import time
 from collections import Counter
@@ -18,6 +19,7 @@ from refonte_frames.journal import Journal
 from refonte_frames.resources.asking import as_sent, checked_name
 from refonte_frames.resources.assets import list_assets
 from refonte_frames.resources.changes import column_of
+from refonte_frames.resources.creations import Creations
 from refonte_frames.resources.file_rows import (
     FileColumns,
     counts_of,
@@ -28,7 +30,7 @@ from refonte_frames.resources.file_rows import (
     remote_file,
 )
 from refonte_frames.resources.objects import extra_of, frame_of_rows, taken, taken_json, taken_stamp, taken_texts
-from refonte_frames.resources.uploads import Uploads
+from refonte_frames.resources.uploads import FileSettler
 from refonte_frames.transport.calls import Call
 
 if TYPE_CHECKING:
@@ -37,7 +39,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from refonte_frames.resources.sources import Refused, Wanted
+    from refonte_frames.resources.creations import Refused
+    from refonte_frames.resources.sources import WantedFile
 
 __all__ = ["import_urls", "list", "upload"]
 
@@ -154,7 +157,9 @@ def upload(  # noqa: PLR0913 - one argument a thing the caller may want to say
     """
     rows = frame_of(files, path)
     cells = column_of(rows, path, "the files' paths", "path='…'").tolist()
-    about = FileColumns.of(rows, reference_id=reference_id, display_name=display_name, metadata=metadata)
+    about = FileColumns.of(
+        rows, project=project, reference_id=reference_id, display_name=display_name, metadata=metadata
+    )
     wanted = [about.wanted(at, local_file, cell) for at, cell in enumerate(cells)]
     return _carry_out(rows, wanted, "upload", project=project, journal=journal, progress=progress, client=client)
 
@@ -218,7 +223,9 @@ def import_urls(  # noqa: PLR0913 - one argument a thing the caller may want to 
     """
     rows = frame_of(files, url)
     cells = column_of(rows, url, "the files' URLs", "url='…'").tolist()
-    about = FileColumns.of(rows, reference_id=reference_id, display_name=display_name, metadata=metadata)
+    about = FileColumns.of(
+        rows, project=project, reference_id=reference_id, display_name=display_name, metadata=metadata
+    )
     wanted = [about.wanted(at, remote_file, cell) for at, cell in enumerate(cells)]
     return _carry_out(rows, wanted, "import_urls", project=project, journal=journal, progress=progress, client=client)
 
@@ -275,7 +282,7 @@ def list(  # noqa: A001 - rf.files.list
 
 def _carry_out(
     rows: pd.DataFrame,
-    wanted: Sequence[Wanted | Refused],
+    wanted: Sequence[WantedFile | Refused],
     purpose: str,
     *,
     project: str | None,
@@ -292,7 +299,7 @@ def _carry_out(
         Journal(where, host=client.host, key_fingerprint=client.key_fingerprint, purpose="files") as book,
         bars.bar(len(rows), f"rf.files.{purpose}", "files", progress=progress) as bar,
     ):
-        run = Uploads(client, book, project, wanted, bar)
+        run = Creations(client, book, project or "-", wanted, functools.partial(FileSettler, project=project), bar)
         try:
             _check_project(client, project)
             run.carry_out()

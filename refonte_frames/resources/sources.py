@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import msgspec
 
 from refonte_frames.api import MAX_FILE_BYTES
+from refonte_frames.resources.creations import Facts, Refused
 from refonte_frames.transport.calls import Call, FileForm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Facts", "LocalFile", "Refused", "RemoteFile", "Wanted", "mime_type_of"]
+__all__ = ["LocalFile", "RemoteFile", "WantedFile", "mime_type_of"]
 
 #: Beside the types that Python knows on every machine; the tables of the operating system differ.
 _MORE_TYPES: Final = {
@@ -30,30 +31,6 @@ _MORE_TYPES: Final = {
     ".mkv": "video/x-matroska",
     ".webp": "image/webp",
 }
-
-
-class Refused(Exception):
-    """Why a file is not sent, known without asking the service; never leaves this room."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What makes a file the same one.
-
-    Attributes
-    ----------
-    digest : bytes
-        SHA-256 of the content, or of the URL where the service fetches it.
-    size : int or None
-        In bytes, where it is known.
-    """
-
-    digest: bytes
-    size: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +100,7 @@ class RemoteFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedFile:
     """A file that is to be at the service.
 
     Attributes
@@ -134,12 +111,19 @@ class Wanted:
         The caller's, without our two keys.
     """
 
+    id_name: ClassVar[str] = "reference_id"
+
     source: LocalFile | RemoteFile
+    project: str | None = None
     display_name: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     reference_id: str | None = None
 
-    def reference(self, facts: Facts) -> str:
+    def look(self) -> Facts:
+        """Find out what the file is."""
+        return self.source.look()
+
+    def own_id(self, facts: Facts) -> str:
         """Name the file by what it is; the same bytes with other metadata are another file."""
         if self.reference_id is not None:
             return self.reference_id
@@ -151,11 +135,11 @@ class Wanted:
         about = msgspec.json.encode([self.display_name, self.metadata], order="deterministic")
         return hashlib.sha256(facts.digest + about).digest()
 
-    def call(self, facts: Facts, project: str | None) -> Call:
+    def call(self, facts: Facts) -> Call:
         """Make the request; the reference and what the file is made of are put into its metadata, too."""
-        reference_id = self.reference(facts)
+        reference_id = self.own_id(facts)
         metadata = {**self.metadata, "reference_id": reference_id, self.source.mark: facts.digest.hex()}
-        named = {"display_name": self.display_name, "project_name": project}
+        named = {"display_name": self.display_name, "project_name": self.project}
         settings = {key: value for key, value in named.items() if value is not None}
         return self.source.call(facts, {**settings, "reference_id": reference_id, "metadata": metadata})
 
