@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from refonte_frames import callbacks, quality, schemas
     from refonte_frames.client import Client
     from refonte_frames.export.attempts import export_attempts, read_attempts, scan_attempts
+    from refonte_frames.export.batch_dataset import export_batches
     from refonte_frames.export.batches import read_batches, scan_batches
     from refonte_frames.export.downloads import download_attachments
     from refonte_frames.export.export import export_tasks
@@ -56,6 +57,7 @@ _HOMES = {
     "clear_unique_ids": "resources.tasks",
     "download_attachments": "export.downloads",
     "export_attempts": "export.attempts",
+    "export_batches": "export.batch_dataset",
     "export_tasks": "export.export",
     "from_tasks": "upload.convert",
     "get_task": "export.read",
@@ -136,6 +138,7 @@ __all__ = [
     "download_attachments",
     "errors",
     "export_attempts",
+    "export_batches",
     "export_tasks",
     "files",
     "from_tasks",

@@ -587,6 +587,45 @@ def callbacks_show(
     _print_rows(newest[["kind", "name", "status", "last_at", "times", "outcome"]], limit=_ROWS_SHOWN)
 
 
+@export_app.command("batches")
+def export_batches(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="Folder of the dataset.", show_default=False)],
+    *,
+    project: Annotated[str | None, typer.Option("--project", help="Only batches of this project.")] = None,
+    status_: Annotated[
+        str | None, typer.Option("--status", help="Only batches that are staging, in_progress or completed.")
+    ] = None,
+    created_after: Annotated[
+        str | None, typer.Option("--created-after", metavar="TIME", help="Such as 2020-07-01.")
+    ] = None,
+    created_before: Annotated[str | None, typer.Option("--created-before", metavar="TIME")] = None,
+    as_json: AsJson = False,
+    base_url: BaseUrl = None,
+) -> None:
+    """Export batches and the counts of their tasks to Parquet.
+
+    Run the same line again to read all batches once more; batch_snapshots keeps the counts of every call.
+
+    \b
+    Example:
+      refonte-frames export batches batches --project kittens
+    """
+    from refonte_frames.export import batch_dataset  # noqa: PLC0415 - loads pandas
+
+    report = batch_dataset.export_batches(
+        path,
+        project=project,
+        status=status_,
+        created_after=created_after,
+        created_before=created_before,
+        client=_client(base_url),
+    )
+    if as_json:
+        _print_json({"path": str(report.path), **report.as_json()})
+    else:
+        typer.echo(str(report))
+
+
 @export_app.command("attempts")
 def export_attempts(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Folder of the dataset.", show_default=False)],

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from refonte_frames.client import Client
     from refonte_frames.export.filters import TimeLike
 
-__all__ = ["read_batches", "scan_batches"]
+__all__ = ["BatchReading", "read_batches", "scan_batches"]
 
 _STATUSES: Final = ("pending", "completed", "error", "canceled")
 #: A list that loses batches while others are created is read again at most this often.
@@ -105,7 +105,7 @@ def read_batches(  # noqa: PLR0913 - the filters are the service's own names, ea
     Traceback (most recent call last):
     refonte_frames.errors.InputError: status='done' is no state of a batch. There are staging, ...
     """
-    reading = _Reading.of(
+    reading = BatchReading.of(
         project=project,
         status=status,
         created_after=created_after,
@@ -165,7 +165,7 @@ def scan_batches(
     Traceback (most recent call last):
     refonte_frames.errors.InputError: status='done' is no state of a batch. There are staging, ...
     """
-    reading = _Reading.of(
+    reading = BatchReading.of(
         project=project,
         status=status,
         created_after=created_after,
@@ -181,14 +181,14 @@ def scan_batches(
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class BatchReading:
     """What is asked for, and how much of it."""
 
     query: list[tuple[str, str]]
     detailed: bool
 
     @classmethod
-    def of(cls, *, status: str | None, detailed: bool, **bounds: Any) -> _Reading:
+    def of(cls, *, status: str | None, detailed: bool, **bounds: Any) -> BatchReading:
         """Check the caller's filters."""
         if status is not None and status not in BATCH_STATUSES:
             raise InputError(f"status={status!r} is no state of a batch. There are {', '.join(BATCH_STATUSES)}.")

@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 from msgspec import structs
 
 from refonte_frames.errors import ColumnError, ExportError, InputError
+from refonte_frames.export.attempts import export_attempts
+from refonte_frames.export.batch_dataset import export_batches
 from refonte_frames.export.dataset import DELTA, Dataset, RunPlan, new_run_id, write_empty
 from refonte_frames.export.export import export_tasks
 from refonte_frames.export.filters import filters_of
@@ -41,7 +43,10 @@ __all__ = ["Export", "ExportTable", "open_export"]
 Filter: TypeAlias = pc.Expression | list[Any] | None
 
 #: Who brings a folder up to date that holds no tasks, by its first table.
-_EXPORTERS: Final[dict[str, Callable[..., ExportReport]]] = {}
+_EXPORTERS: Final[dict[str, Callable[..., ExportReport]]] = {
+    "batches": export_batches,
+    "attempts": export_attempts,
+}
 
 
 class ExportTable:
@@ -322,9 +327,8 @@ class Export:
             )
         else:
             again = _EXPORTERS[settings.tables[0]]
-            report = again(
-                self._given_path, **settings.filters, filesystem=self._filesystem, progress=progress, client=client
-            )
+            where = {} if self._filesystem is None else {"filesystem": self._filesystem}
+            report = again(self._given_path, **settings.filters, **where, progress=progress, client=client)
         self._manifest = self._dataset.manifest() or self._manifest
         return report
 
