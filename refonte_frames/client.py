@@ -205,7 +205,10 @@ class Client:
         _log.info("%s %s: %s, next try in %.1f s", call.method, call.path, why, verdict.secs)
         if verdict.everyone:
             self._gate.note_throttle(verdict.secs)
-        elif stop is not None:
+            return
+        if outcome.status in retries.OVERLOADS:
+            self._gate.note_overload()
+        if stop is not None:
             stop.wait(verdict.secs)
         else:
             time.sleep(verdict.secs)

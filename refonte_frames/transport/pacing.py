@@ -17,14 +17,21 @@ if TYPE_CHECKING:
 __all__ = ["Gate", "Pace", "Stopped"]
 
 _FIRST_WINDOW: Final = 4.0
-#: After a refusal the window shrinks to this part, and the rate to this part of what was getting through.
+#: After a refusal the window shrinks to this part; where it had come near its limit with care, to this part.
 _SHRINK: Final = 0.7
+_CAREFUL_SHRINK: Final = 0.9
+#: Above this part of the window that was refused last, the window grows with care only.
+_NEAR: Final = 0.9
+#: So long after the last refusal its window is forgotten, so that a raised limit is found again.
+_FORGOTTEN_SECS: Final = 30.0
+#: After a refusal the rate is this part of what was getting through.
 _SAFE_PART: Final = 0.9
-#: The learned rate grows by this part a second while nothing is refused, so that a raised limit is found again.
+#: The learned rate, and a window near its limit, grow by this part a second while nothing is refused.
 _GROWTH_PER_SEC: Final = 0.02
 _RATE_SPAN_SECS: Final = 5.0
 #: From fewer answers than these no rate is learned: one stray refusal at the start says nothing about it.
 _ENOUGH_TO_LEARN: Final = 20
+_SHORTEST_SPAN_SECS: Final = 0.1
 _SLOWEST_RATE: Final = 0.5
 #: A shrinkage counts for all requests that were under way when it happened.
 _QUIET_SECS: Final = 0.5
@@ -67,6 +74,8 @@ class Pace:
         self._is_probing = True
         self._resume_at = 0.0
         self._shrunk_at = float("-inf")
+        self._refused_window = float("inf")
+        self._grown_at = 0.0
         self._rate: float | None = None
         self._rate_at = 0.0
         self._next_at = 0.0
@@ -96,26 +105,44 @@ class Pace:
     def succeeded(self, now: float) -> None:
         """Note an answer that was no refusal for rate."""
         self._successes.append(now)
+        if now - self._shrunk_at > _FORGOTTEN_SECS:
+            self._refused_window = float("inf")
         gain = 1.0 if self._is_probing else 1.0 / self._window
+        if self._is_near_limit:
+            gain = min(gain, self._window * _GROWTH_PER_SEC * max(0.0, now - self._grown_at))
+        self._grown_at = max(now, self._grown_at)
         self._window = min(self._max_window, self._window + gain)
+
+    @property
+    def _is_near_limit(self) -> bool:
+        return self._window > _NEAR * self._refused_window
 
     def throttled(self, now: float, *, pause_secs: float) -> None:
         """Note a refusal for rate, and that everybody waits `pause_secs` from now."""
         self._resume_at = max(self._resume_at, now + pause_secs)
+        if self._shrinks(now, until=self._resume_at):
+            self._learn_rate(now)
+
+    def overloaded(self, now: float) -> None:
+        """Note an answer of a service that had no room for one more request at once."""
+        self._shrinks(now, until=now)
+
+    def _shrinks(self, now: float, *, until: float) -> bool:
+        """Make the window smaller, once for all that was under way together; tell whether this was the time."""
         if now - self._shrunk_at < _QUIET_SECS:
-            return
-        self._shrunk_at = max(now, self._resume_at)
+            return False
+        part = _CAREFUL_SHRINK if self._is_near_limit else _SHRINK
+        self._shrunk_at = until
         self._is_probing = False
-        self._window = max(1.0, self._window * _SHRINK)
-        self._learn_rate(now)
+        self._refused_window, self._window = self._window, max(1.0, self._window * part)
+        return True
 
     def _learn_rate(self, now: float) -> None:
         while self._successes and self._successes[0] < now - _RATE_SPAN_SECS:
             self._successes.popleft()
         if len(self._successes) < _ENOUGH_TO_LEARN:
             return
-        span = max(1.0, now - self._successes[0])
-        measured = len(self._successes) / span
+        measured = len(self._successes) / max(_SHORTEST_SPAN_SECS, now - self._successes[0])
         self._rate = max(_SLOWEST_RATE, _SAFE_PART * measured)
         self._rate_at = self._next_at = max(now, self._resume_at)
         # What got through before a pause says nothing about the time after it.
@@ -171,6 +198,11 @@ class Gate:
         with self._changed:
             self._pace.succeeded(self._clock())
             self._changed.notify()
+
+    def note_overload(self) -> None:
+        """Tell the pace that the service has no room for one more request at once."""
+        with self._changed:
+            self._pace.overloaded(self._clock())
 
     def note_throttle(self, pause_secs: float) -> None:
         """Tell the pace that the service wants everybody to wait."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-__all__ = ["MAX_TRIES", "GiveUp", "Outcome", "Wait", "decide", "retry_after_secs"]
+__all__ = ["MAX_TRIES", "OVERLOADS", "GiveUp", "Outcome", "Wait", "decide", "retry_after_secs"]
 
 #: Sendings of one request before its last error is raised; refusals for rate are counted apart.
 MAX_TRIES: Final = 5
@@ -26,6 +26,8 @@ _LONGEST_WAIT_SECS: Final = 20.0
 _LONGEST_PAUSE_SECS: Final = 300.0
 #: Statuses after which the API family's own client asks again (contract 1.3).
 _PASSING: Final = frozenset({408, 429, *range(500, 531)})
+#: Statuses of a service that has more to do than it can.
+OVERLOADS: Final = frozenset({503, 504})
 
 
 @dataclass(frozen=True, slots=True)

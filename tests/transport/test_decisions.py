@@ -132,6 +132,37 @@ def test_the_window_stays_between_one_and_its_maximum(steps: list[tuple[str, flo
         assert 0 <= pace.wait_secs(now) < 500
 
 
+def at_full_window(size: int = 16) -> Pace:
+    """Make a pace whose window has grown to its maximum by second 1."""
+    pace = Pace(size)
+    for _ in range(2 * size):
+        pace.succeeded(1.0)
+    return pace
+
+
+def test_an_overloaded_service_gets_fewer_requests_at_once_and_nobody_waits() -> None:
+    """503 without Retry-After says nothing of a rate or a pause; many of them together count once."""
+    pace = at_full_window()
+    for _ in range(5):
+        pace.overloaded(2.0)
+    assert (pace.window, pace.rate, pace.wait_secs(2.0)) == (11, None, 0.0)
+
+
+def test_a_window_grows_with_care_where_it_was_refused_before() -> None:
+    """Quickly up to there, then by a fiftieth a second; half a minute later quickly again."""
+    pace = at_full_window(64)
+    pace.overloaded(2.0)
+    for _ in range(5_000):
+        pace.succeeded(3.0)
+    assert pace.window == 57
+    for tenth in range(30, 40):
+        pace.succeeded(tenth / 10)
+    assert pace.window == 58
+    for _ in range(700):
+        pace.succeeded(33.0)
+    assert pace.window == 64
+
+
 def test_the_learned_rate_is_below_what_got_through_and_grows_again() -> None:
     """After a refusal the pace goes on a little slower than before, and looks for more room later."""
     pace = Pace(16)
