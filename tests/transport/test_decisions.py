@@ -155,8 +155,8 @@ def test_a_window_grows_with_care_where_it_was_refused_before() -> None:
     for _ in range(5_000):
         pace.succeeded(3.0)
     assert pace.window == 57
-    for tenth in range(30, 40):
-        pace.succeeded(tenth / 10)
+    for hundredth in range(300, 400):
+        pace.succeeded(hundredth / 100)
     assert pace.window == 58
     for _ in range(700):
         pace.succeeded(33.0)
