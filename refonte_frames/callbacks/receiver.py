@@ -123,6 +123,11 @@ def serve(
     on_ready : callable, optional
         Called with the receiver's URL once deliveries are accepted.
 
+    Returns
+    -------
+    None
+        When it was stopped; deliveries that were being written are answered first.
+
     Raises
     ------
     ConfigError
@@ -185,6 +190,9 @@ def received(path: str | os.PathLike[str]) -> pd.DataFrame:
     >>> receiver = rf.callbacks.app(folder, auth_key="the key of the dashboard")
     >>> len(rf.callbacks.received(folder))
     0
+    >>> rf.callbacks.received("nothing_was_received_here")
+    Traceback (most recent call last):
+    refonte_frames.errors.ExportError: No callback was ever received into nothing_was_received_here: ...
     """
     with _looked_into(path) as inbox:
         frame = pd.DataFrame(inbox.lines(), columns=list(_COLUMNS))

@@ -292,6 +292,10 @@ def cohen_kappa(labels: Any, *, conf: float = 0.95) -> pd.DataFrame:
     >>> rf.quality.cohen_kappa(labels)[["a", "b", "n", "agreement", "kappa"]].round(3)
        a  b  n  agreement  kappa
     0  x  y  3      0.667    0.4
+
+    >>> rf.quality.cohen_kappa(labels.assign(worker="x", task=range(6)))
+    Traceback (most recent call last):
+    refonte_frames.errors.InputError: Agreement needs at least two answers on a task from named labelers; ...
     """
     z = NormalDist().inv_cdf(0.5 + checked_conf(conf) / 2)
     rows = []
@@ -349,12 +353,21 @@ def pair_agreement(labels: Any, *, conf: float = 0.95) -> pd.DataFrame:
         One row per pair with a task in common: ``a, b, n`` (tasks in common), ``k`` (same label), ``rate, ci_low,
         ci_high, enough``. ``attrs["overall"]`` is the share of agreeing pairs of answers over all tasks.
 
+    Raises
+    ------
+    InputError
+        No two workers have a task in common, or one answered a task twice.
+
     Examples
     --------
     >>> labels = pd.DataFrame({"task": list("aabbcc"), "worker": list("xyxyxy"), "label": list("rrrggg")})
     >>> rf.quality.pair_agreement(labels)[["a", "b", "n", "k", "rate"]].round(3)
        a  b  n  k   rate
     0  x  y  3  2  0.667
+
+    >>> rf.quality.pair_agreement(labels.assign(worker=None))
+    Traceback (most recent call last):
+    refonte_frames.errors.InputError: There is no answer among the labels: ...
     """
     pairs = _pairs(labels)
     table = pd.DataFrame(
@@ -383,6 +396,11 @@ def ambiguity(labels: Any) -> pd.DataFrame:
         that agrees), ``tie``, ``ds_label, ds_p, ds_entropy`` (what `dawid_skene` makes of it). Null where a task has
         one answer only, but for the label itself.
 
+    Raises
+    ------
+    InputError
+        There are no answers, several questions are mixed, or a worker answered a task twice.
+
     Examples
     --------
     >>> labels = pd.DataFrame({"task": list("aabb"), "worker": list("xyxy"), "label": list("rrrg")})
@@ -390,6 +408,10 @@ def ambiguity(labels: Any) -> pd.DataFrame:
       task  n  mode_share  entropy_norm    tie
     0    b  2         0.5           1.0   True
     1    a  2         1.0           0.0  False
+
+    >>> rf.quality.ambiguity(labels.assign(field=["size", "colour"] * 2))
+    Traceback (most recent call last):
+    refonte_frames.errors.InputError: The labels answer 2 questions ('size', 'colour'): take them one by one, ...
     """
     votes = votes_of(labels)
     counts = votes.counts()

@@ -76,6 +76,10 @@ def learning_curve(
        attempt_number  n  k  n_labelers_at_risk  survival
     0               1  2  1                   2       0.5
     1               2  1  1                   1       0.0
+
+    >>> rf.quality.learning_curve(attempts, by="labeler_sequence")
+    Traceback (most recent call last):
+    refonte_frames.errors.ColumnError: Attempts need a column 'labeler_sequence', ...
     """
     if panel not in ("all", "balanced"):
         raise InputError(f"panel={panel!r}: there are all and balanced.")
@@ -144,6 +148,11 @@ def speeders(attempts: Any, by: Keys | None = None, *, min_secs: float | None = 
         labeler's latest ten were fast; joined by commas, empty where there is none), and ``passed`` where the attempts
         have it: fast and right is no fraud. ``attrs["n_excluded"]`` counts attempts without a duration above 0.
 
+    Raises
+    ------
+    ColumnError
+        A column is missing.
+
     Examples
     --------
     >>> attempts = pd.DataFrame({"labeler": ["ana"] * 11 + ["cy"],
@@ -151,6 +160,10 @@ def speeders(attempts: Any, by: Keys | None = None, *, min_secs: float | None = 
     >>> rf.quality.speeders(attempts).query("fast")[["labeler", "duration_secs", "reasons"]]
        labeler  duration_secs   reasons
     11      cy            2.0  robust_z
+
+    >>> rf.quality.speeders(attempts, by="task")
+    Traceback (most recent call last):
+    refonte_frames.errors.ColumnError: Attempts need a column 'task', ...
     """
     keys = key_list(by) if by is not None else []
     columns = getattr(attempts, "columns", ())
@@ -224,12 +237,21 @@ def time_per_attempt(attempts: Any, by: Keys = "labeler", *, min_n: int = 5) -> 
         median_failed``, ``idle_share`` (of attempts over 30 minutes: somebody was away; they are counted all the
         same) and ``enough``. Seconds. The arithmetic mean is left out: one forgotten window moves it.
 
+    Raises
+    ------
+    ColumnError
+        A column is missing.
+
     Examples
     --------
     >>> attempts = pd.DataFrame({"labeler": "ana", "duration_secs": [10, 20, 40, 4000]})
     >>> rf.quality.time_per_attempt(attempts)[["labeler", "n", "median", "idle_share"]]
       labeler  n  median  idle_share
     0     ana  4    30.0        0.25
+
+    >>> rf.quality.time_per_attempt(attempts, by="team")
+    Traceback (most recent call last):
+    refonte_frames.errors.ColumnError: Attempts need a column 'team', ...
     """
     keys = key_list(by)
     has_passed = "passed" in getattr(attempts, "columns", ())
@@ -273,6 +295,11 @@ def item_quality(attempts: Any, *, min_n: int = _ENOUGH_ATTEMPTS, conf: float = 
         correlation of passing it with the labeler's pass rate on all others; null with too few attempts or no
         variation) and ``suspect`` (it is negative: the expected answer is probably wrong).
 
+    Raises
+    ------
+    ColumnError
+        A column is missing.
+
     Examples
     --------
     >>> attempts = pd.DataFrame([(w, q, (w in "ab") != (q == "bad")) for w in "abcd" for q in ("q1", "q2", "bad")],
@@ -283,6 +310,10 @@ def item_quality(attempts: Any, *, min_n: int = _ENOUGH_ATTEMPTS, conf: float = 
     0             bad  4   0.5            -1.0     True
     1              q1  4   0.5             NaN    False
     2              q2  4   0.5             NaN    False
+
+    >>> rf.quality.item_quality(attempts.drop(columns="passed"))
+    Traceback (most recent call last):
+    refonte_frames.errors.ColumnError: Attempts need a column 'passed', ...
     """
     rows = take(attempts, "labeler", "quality_task_id", "passed", of="Attempts")
     known, is_passed = decided(rows["passed"])
@@ -333,6 +364,11 @@ def scorecard(
         ``median_secs, n_fast`` (see `speeders`), ``last_seen``; with audits also ``n_audited, accepted_rate,
         accepted_ci_low, accepted_ci_high`` of the labeler, the same in all rows of one. Sorted by labeler and kind.
 
+    Raises
+    ------
+    ColumnError
+        A column is missing.
+
     Examples
     --------
     >>> attempts = pd.DataFrame({"labeler": ["ana", "ana", "bob"], "quality_task_id": ["q", "q", "q"],
@@ -341,6 +377,10 @@ def scorecard(
       labeler  n  k  first_pass_rate  median_secs
     0     ana  2  1              0.0          8.0
     1     bob  1  1              1.0          8.0
+
+    >>> rf.quality.scorecard(attempts.drop(columns="duration_secs"))
+    Traceback (most recent call last):
+    refonte_frames.errors.ColumnError: Attempts need a column 'duration_secs', ...
     """
     columns = getattr(attempts, "columns", ())
     rates = labeler_rates(attempts, target=target, min_n=min_n, conf=conf)

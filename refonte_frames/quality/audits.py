@@ -55,6 +55,13 @@ def audit_outcomes(
         the source alone and both have looked, ``attrs["customer_minus_refonte"]`` has the difference of their
         acceptance for each basis, with Newcombe's interval.
 
+    Raises
+    ------
+    ColumnError
+        A column is missing.
+    InputError
+        `basis` is none.
+
     Examples
     --------
     >>> audits = pd.DataFrame({"task_id": ["a", "a", "b"], "audit_source": "customer",
@@ -64,6 +71,10 @@ def audit_outcomes(
        basis  n_tasks  accepted  rejected  n_other
     0  first        2         0         1        1
     1   last        2         1         0        1
+
+    >>> rf.quality.audit_outcomes(audits, basis="newest")
+    Traceback (most recent call last):
+    refonte_frames.errors.InputError: basis='newest': there are last, first and both.
     """
     if basis not in ("last", "first", "both"):
         raise InputError(f"basis={basis!r}: there are last, first and both.")
@@ -154,6 +165,11 @@ def first_pass_yield(
         rates come with. Tasks without an audit are not in `n`: nobody looked. ``attrs["n_excluded"]`` counts audits
         of tasks that are not among the completed ones.
 
+    Raises
+    ------
+    ColumnError
+        A column is missing.
+
     Examples
     --------
     >>> tasks = pd.DataFrame({"task_id": ["a", "b", "c"], "status": "completed"})
@@ -162,6 +178,10 @@ def first_pass_yield(
     >>> rf.quality.first_pass_yield(tasks, audits)[["n_completed", "n_audited", "coverage", "n", "k", "rate"]].round(3)
        n_completed  n_audited  coverage  n  k  rate
     0            3          2     0.667  2  1   0.5
+
+    >>> rf.quality.first_pass_yield(audits, audits)
+    Traceback (most recent call last):
+    refonte_frames.errors.ColumnError: Tasks need a column 'status', ...
     """
     keys = key_list(by)
     done = take(tasks, "task_id", "status", *keys, of="Tasks")
@@ -204,6 +224,11 @@ def rework(audits: Any, by: Keys = (), *, min_n: int = _ENOUGH_AUDITS, conf: flo
         rates come with, ``mean_touches, p90_touches`` (audits of a task, comments included), ``audit_minutes`` (of a
         task, on average) and ``fixed_time_share`` (of the auditors' time, what went into audits that fixed).
 
+    Raises
+    ------
+    ColumnError
+        A column is missing.
+
     Examples
     --------
     >>> audits = pd.DataFrame({"task_id": ["a", "a", "b"], "audit_result": ["rejected", "accepted", "accepted"],
@@ -211,6 +236,10 @@ def rework(audits: Any, by: Keys = (), *, min_n: int = _ENOUGH_AUDITS, conf: flo
     >>> rf.quality.rework(audits)[["n", "k", "rate", "mean_touches", "audit_minutes"]]
        n  k  rate  mean_touches  audit_minutes
     0  2  1   0.5           1.5            1.0
+
+    >>> rf.quality.rework(audits, by="project")
+    Traceback (most recent call last):
+    refonte_frames.errors.ColumnError: Audits need a column 'project', ...
     """
     keys = key_list(by)
     rows = take(audits, "task_id", "audit_result", "audit_time_secs", *keys, of="Audits")
@@ -263,6 +292,11 @@ def auditor_rates(audits: Any, *, min_n: int = _ENOUGH_AUDITS, conf: float = 0.9
         have on the same projects), ``ratio`` (rate over expected) and ``median_secs``. Comparisons are fair where
         work is given out by chance; projects that differ are allowed for, other differences are not.
 
+    Raises
+    ------
+    ColumnError
+        A column is missing.
+
     Examples
     --------
     >>> audits = pd.DataFrame({"audited_by": ["eve", "eve", "max", "max"], "audit_time_secs": [10, 20, 40, 50],
@@ -271,6 +305,10 @@ def auditor_rates(audits: Any, *, min_n: int = _ENOUGH_AUDITS, conf: float = 0.9
       audited_by  n  k  rate  expected  median_secs
     0        eve  2  2   1.0      0.75         15.0
     1        max  2  1   0.5      0.75         45.0
+
+    >>> rf.quality.auditor_rates(audits.drop(columns="audited_by"))
+    Traceback (most recent call last):
+    refonte_frames.errors.ColumnError: Audits need a column 'audited_by', ...
     """
     has_project = "project" in getattr(audits, "columns", ())
     rows = take(audits, "audited_by", "audit_result", "audit_time_secs", *(["project"] * has_project), of="Audits")
@@ -318,6 +356,10 @@ def audits_needed(rate: float, *, conf: float = 0.95, population: int | None = N
     --------
     >>> rf.quality.audits_needed(0.05), rf.quality.audits_needed(0.01), rf.quality.audits_needed(0.05, population=200)
     (59, 299, 51)
+
+    >>> rf.quality.audits_needed(5)
+    Traceback (most recent call last):
+    refonte_frames.errors.InputError: rate=5: give the share of defects to be ruled out, between 0 and 1.
     """
     if not 0 < rate < 1:
         raise InputError(f"rate={rate!r}: give the share of defects to be ruled out, between 0 and 1.")
@@ -367,6 +409,11 @@ def error_costs(
         escape_high, total``. Escaped defects are the completed tasks without an audit times the group's shrunk rate
         of first audits that did not accept; the bounds come from that rate's interval.
 
+    Raises
+    ------
+    ColumnError
+        A column is missing.
+
     Examples
     --------
     >>> tasks = pd.DataFrame({"task_id": list("abcd"), "status": "completed"})
@@ -375,6 +422,10 @@ def error_costs(
     >>> rf.quality.error_costs(tasks, audits, audit_minute=1, fix=5, redo=9, escape=20)[["audit_cost", "fix_cost"]]
        audit_cost  fix_cost
     0         2.0       5.0
+
+    >>> rf.quality.error_costs(tasks, audits, audit_minute=1, fix=5, redo=9, escape=20, by="team")
+    Traceback (most recent call last):
+    refonte_frames.errors.ColumnError: Tasks need a column 'team', ...
     """
     keys = key_list(by)
     groups = first_pass_yield(tasks, audits, keys, conf=conf)

@@ -45,6 +45,10 @@ def box_iou(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
     --------
     >>> rf.quality.box_iou([[0, 0, 10, 10]], [[0, 0, 10, 5], [20, 20, 30, 30]])
     array([[0.5, 0. ]])
+
+    >>> rf.quality.box_iou([[10, 0, 0, 10]], [[0, 0, 10, 10]])
+    Traceback (most recent call last):
+    refonte_frames.errors.InputError: A box is four numbers x1, y1, x2, y2, ...
     """
     one, other = _boxes(a), _boxes(b)
     corner = np.maximum(one[:, None, :2], other[None, :, :2])
@@ -98,6 +102,10 @@ def box_agreement(annotations: Any, by: str = "labeler") -> pd.DataFrame:
     >>> rf.quality.box_agreement(boxes)[["a", "b", "label", "matched", "mean_iou", "f1_75"]]
          a    b label  matched  mean_iou  f1_75
     0  ana  bob   cat        1       0.8    1.0
+
+    >>> rf.quality.box_agreement(boxes, by="worker")
+    Traceback (most recent call last):
+    refonte_frames.errors.ColumnError: Annotations need a column 'worker', ...
     """
     rows = take(annotations, "task_id", by, "label", *_SIDES, of="Annotations")
     if "geometry" in getattr(annotations, "columns", ()):

@@ -95,6 +95,10 @@ def dawid_skene(labels: Any, *, max_iter: int = 10_000, tol: float = 1e-12) -> D
       task label    p
     0    a     r  1.0
     1    b     g  1.0
+
+    >>> rf.quality.dawid_skene(labels.assign(label=None))
+    Traceback (most recent call last):
+    refonte_frames.errors.InputError: There is no answer among the labels: every row lacks a task or a label.
     """
     votes = votes_of(labels, allows_repeats=True)
     if max_iter < 1 or tol < 0:
@@ -105,7 +109,7 @@ def dawid_skene(labels: Any, *, max_iter: int = 10_000, tol: float = 1e-12) -> D
     for _ in range(max_iter):
         fit.maximise()
         trace.append(fit.expect())
-        # Plus 1: of answers that fit perfectly the log-likelihood climbs towards 0, and its share of itself never falls.
+        # Plus 1: where answers fit perfectly it climbs towards 0, and what it rises by never gets small beside itself.
         if len(trace) > 1 and trace[-1] - trace[-2] < tol * (1 + abs(trace[-1])):
             converged = True
             break
@@ -218,6 +222,10 @@ def majority_vote(labels: Any, *, ties: Literal["dawid_skene", "first"] = "dawid
       task label      p  n    tie
     0    a     r  0.667  3  False
     1    b     g  1.000  1  False
+
+    >>> rf.quality.majority_vote(pd.concat([labels, labels]))
+    Traceback (most recent call last):
+    refonte_frames.errors.InputError: Worker 'x' answered task 'a' 2 times; ...
     """
     if ties not in ("dawid_skene", "first"):
         raise InputError(f"ties={ties!r}: there are dawid_skene and first.")
@@ -266,6 +274,10 @@ def confusion(labels: Any, gold: Any) -> pd.DataFrame:
     1      x     r      r  1       1.0
     2      y     g      g  1       1.0
     3      y     r      r  1       1.0
+
+    >>> rf.quality.confusion(labels, {"zebra": "r"})
+    Traceback (most recent call last):
+    refonte_frames.errors.InputError: None of the tasks that were answered has a known truth: ...
     """
     rows, n_excluded = _with_truth(labels, gold)
     counted = rows.groupby(["worker", "truth", "answer"], dropna=False, observed=True).size().rename("n").reset_index()
@@ -294,6 +306,11 @@ def accuracy(labels: Any, gold: Any, *, min_n: int = _ENOUGH_ANSWERS, conf: floa
         One row per worker: ``worker``, the columns that rates come with, and ``macro_recall`` (the mean over the
         truths met of the share answered right, so that rare ones count as much as frequent ones).
 
+    Raises
+    ------
+    InputError
+        No answered task has a known truth.
+
     Examples
     --------
     >>> labels = pd.DataFrame({"task": list("abab"), "worker": list("xxyy"), "label": list("rrrg")})
@@ -301,6 +318,10 @@ def accuracy(labels: Any, gold: Any, *, min_n: int = _ENOUGH_ANSWERS, conf: floa
       worker  n  k  rate  macro_recall
     0      x  2  1   0.5           0.5
     1      y  2  2   1.0           1.0
+
+    >>> rf.quality.accuracy(labels, {"zebra": "r"})
+    Traceback (most recent call last):
+    refonte_frames.errors.InputError: None of the tasks that were answered has a known truth: ...
     """
     rows, _ = _with_truth(labels, gold)
     rows["is_right"] = (rows["truth"] == rows["answer"]).astype(float)

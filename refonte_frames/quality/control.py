@@ -66,6 +66,10 @@ def control_chart(df: Any, period: str, outcome: str, *, baseline: int | None = 
     0     1  1.00    True  outside
     1     2  0.96    True  outside
     2     3  0.00    True  outside
+
+    >>> rf.quality.control_chart(weeks, "week", "ok", baseline=9)
+    Traceback (most recent call last):
+    refonte_frames.errors.InputError: There are 3 periods with decided rows; baseline=9.
     """
     counted = tally(take(df, period, outcome, of="Rows"), [period], outcome)
     counted = counted[(counted["n"] > 0) & counted[period].notna()].reset_index(drop=True)

@@ -35,6 +35,11 @@ def callback_health(tasks: Any, *, tz: str = "UTC", min_n: int = 30, conf: float
         callbacks), ``k`` (delivered), ``rate`` and the columns that rates come with, ``n_unsettled`` (still being
         tried, or not told). Tasks without a callback_url are left out: ``attrs["n_excluded"]``.
 
+    Raises
+    ------
+    ColumnError
+        A column is missing.
+
     Examples
     --------
     >>> tasks = pd.DataFrame({"callback_url": "https://example.com/hook", "callback_succeeded": [True, False, None],
@@ -42,6 +47,10 @@ def callback_health(tasks: Any, *, tz: str = "UTC", min_n: int = 30, conf: float
     >>> rf.quality.callback_health(tasks)[["host", "n", "k", "rate", "n_unsettled"]]
               host  n  k  rate  n_unsettled
     0  example.com  2  1   0.5            1
+
+    >>> rf.quality.callback_health(tasks.drop(columns="callback_url"))
+    Traceback (most recent call last):
+    refonte_frames.errors.ColumnError: Tasks need a column 'callback_url', ...
     """
     rows = take(tasks, "callback_url", "callback_succeeded", "completed_at", of="Tasks")
     has_url = rows["callback_url"].notna() & (rows["callback_url"].astype("string") != "").fillna(value=False)

@@ -353,12 +353,21 @@ def pooled_rate(
         One row: ``n, k, rate, ci_low, ci_high, ci_method, n_clusters, n_missing``. The method is
         ``cluster bootstrap``, or ``wilson`` where there is one cluster only.
 
+    Raises
+    ------
+    ColumnError
+        A column is missing.
+
     Examples
     --------
     >>> attempts = pd.DataFrame({"labeler": ["ana"] * 10 + ["bob"] * 10, "passed": [True] * 10 + [False] * 10})
     >>> rf.quality.pooled_rate(attempts)[["rate", "ci_low", "ci_high", "ci_method"]]
        rate  ci_low  ci_high          ci_method
     0   0.5     0.0      1.0  cluster bootstrap
+
+    >>> rf.quality.pooled_rate(attempts, cluster="team")
+    Traceback (most recent call last):
+    refonte_frames.errors.ColumnError: Rates need a column 'team', ...
     """
     counted = tally(take(frame, cluster, outcome, of="Rates"), [cluster], outcome)
     some = counted[counted["n"] > 0]

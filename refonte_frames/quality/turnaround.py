@@ -60,6 +60,10 @@ def survival_curve(duration: ArrayLike, observed: ArrayLike, conf: float = 0.95)
     0   1.0        4       1      0.75
     1   2.0        3       1      0.50
     2   3.0        1       1      0.00
+
+    >>> rf.quality.survival_curve([1, -2], [True, True])
+    Traceback (most recent call last):
+    refonte_frames.errors.InputError: A duration is null or negative: ...
     """
     times, ended = np.asarray(duration, float), np.asarray(observed, bool)
     if times.shape != ended.shape or times.ndim != 1:
@@ -120,6 +124,13 @@ def turnaround(
         until their ``updated_at``; null where not enough have ended yet. ``n_bad`` counts tasks left out because a
         time is missing or they ended before they began.
 
+    Raises
+    ------
+    ColumnError
+        A column is missing.
+    InputError
+        A quantile is not between 0 and 1.
+
     Examples
     --------
     >>> tasks = pd.DataFrame({"created_at": "2020-01-01", "status": ["completed"] * 3 + ["pending"] * 3,
@@ -128,6 +139,10 @@ def turnaround(
                 basis  n  n_open    p50
     0  completed_only  3       3  120.0
     1        censored  6       3  180.0
+
+    >>> rf.quality.turnaround(tasks, quantiles=[50])
+    Traceback (most recent call last):
+    refonte_frames.errors.InputError: quantiles=(50,): each is between 0 and 1.
     """
     if not all(0 < each < 1 for each in quantiles):
         raise InputError(f"quantiles={tuple(quantiles)!r}: each is between 0 and 1.")
@@ -235,6 +250,13 @@ def throughput(df: Any, freq: str = "D", *, tz: str = "UTC", by: Keys = (), conf
         One row per group and period: the columns of `by`, ``period`` (its beginning, in `tz`), ``n, ci_low,
         ci_high``.
 
+    Raises
+    ------
+    ColumnError
+        A column is missing.
+    ImportError
+        Without the extra ``[quality]``.
+
     Examples
     --------
     >>> done = pd.DataFrame({"completed_at": ["2020-01-01T10:00Z", "2020-01-01T11:00Z", "2020-01-03T10:00Z"]})
@@ -243,6 +265,10 @@ def throughput(df: Any, freq: str = "D", *, tz: str = "UTC", by: Keys = (), conf
     0 2020-01-01 00:00:00+00:00  2
     1 2020-01-02 00:00:00+00:00  0
     2 2020-01-03 00:00:00+00:00  1
+
+    >>> rf.quality.throughput(done, by="project")
+    Traceback (most recent call last):
+    refonte_frames.errors.ColumnError: Rows need a column 'project', ...
     """
     keys = key_list(by)
     rows = take(df, *keys, "completed_at", of="Rows")
@@ -305,6 +331,11 @@ def burn_down(tasks: Any, batches: Any = None, *, at: Any = None, conf: float = 
         eta_high``, a dict each from batch to an ISO time: the last day when nothing is open, None when nothing
         moves. The interval resamples the days of the last seven.
 
+    Raises
+    ------
+    ColumnError
+        A column is missing.
+
     Examples
     --------
     >>> tasks = pd.DataFrame({"batch": "b", "created_at": "2020-01-01", "updated_at": None,
@@ -316,6 +347,10 @@ def burn_down(tasks: Any, batches: Any = None, *, at: Any = None, conf: float = 
     1     b        3          2     1
     >>> burn.attrs["eta"]
     {'b': '2020-01-03T00:00:00+00:00'}
+
+    >>> rf.quality.burn_down(tasks.drop(columns="batch"))
+    Traceback (most recent call last):
+    refonte_frames.errors.ColumnError: Tasks need a column 'batch', ...
     """
     frame = take(tasks, "batch", "created_at", "completed_at", "updated_at", "status", of="Tasks")
     status = frame["status"].astype("string")
