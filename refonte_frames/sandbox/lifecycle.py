@@ -90,8 +90,19 @@ def complete(task: Task, response: dict[str, Any], now_ms: int) -> Task:
         400 unless the task is pending.
     """
     _must_be_pending(task, "completed")
-    ended = _end(task, "completed", now_ms, response=response, customer_review_status="pending")
-    return replace(ended, review="pending")
+    values = {"response": response, "customer_review_status": "pending", "document_pages": _pages(task)}
+    return replace(_end(task, "completed", now_ms, **values), review="pending")
+
+
+#: Of a page of a document, which is never fetched.
+_PAGE = {"width": 1240, "height": 1754}
+
+
+def _pages(task: Task) -> list[dict[str, int]] | None:
+    """Give the sizes of the pages that annotations of a document refer to by number (contract 5.4)."""
+    if task.type != "documenttranscription":
+        return None
+    return [_PAGE] * len(task.doc["params"].get("attachments") or [None])
 
 
 def fail(task: Task, response: dict[str, Any], now_ms: int) -> Task:

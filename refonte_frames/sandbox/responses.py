@@ -308,7 +308,21 @@ def with_uuids(response: Response, draws: Draws, *, keeps_given: bool) -> Respon
     if not isinstance(annotations, list):
         return response
     renamed = [_with_uuid(item, draws.sub(n), keeps_given=keeps_given) for n, item in enumerate(annotations)]
-    return {**response, "annotations": renamed}
+    names = {
+        old["uuid"]: new["uuid"]
+        for old, new in zip(annotations, renamed, strict=True)
+        if isinstance(old, dict) and isinstance(old.get("uuid"), str)
+    }
+    return {**response, "annotations": [_with_links(item, names) for item in renamed]}
+
+
+def _with_links(item: Any, names: dict[str, str]) -> Any:
+    """Let attributes that name another annotation name it by its new id."""
+    attributes = item.get("attributes") if isinstance(item, dict) else None
+    if not isinstance(attributes, dict):
+        return item
+    renamed = {key: names.get(value, value) if isinstance(value, str) else value for key, value in attributes.items()}
+    return {**item, "attributes": renamed}
 
 
 def _with_uuid(item: Any, draws: Draws, *, keeps_given: bool) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,7 +51,24 @@ def annotate(params: Params, draws: Draws) -> Response:
             shape = _SHAPES.get(geometry, _box)(chosen, inner, width, height)
             head = {"uuid": inner.uuid(), "type": geometry, "label": inner.pick(names, "label")}
             annotations.append({**head, **shape, "attributes": _attributes(params, inner)})
-    return {"annotations": annotations, "links": [], "global_attributes": {}}
+    return {"annotations": _linked(params, annotations, draws), "links": [], "global_attributes": {}}
+
+
+def _linked(params: Params, annotations: list[Response], draws: Draws) -> list[Response]:
+    """Let linked attributes name another annotation with an allowed label; without one they are left out."""
+    specs = {name: spec for name, spec in _specs(params).items() if spec.get("type") == "linked"}
+    found = []
+    for n, item in enumerate(annotations):
+        chosen = {name: _link_of(spec, item, annotations, draws.sub("linked", n, name)) for name, spec in specs.items()}
+        links = {name: uuid for name, uuid in chosen.items() if uuid is not None}
+        found.append({**item, "attributes": {**item["attributes"], **links}})
+    return found
+
+
+def _link_of(spec: Params, item: Response, annotations: list[Response], draws: Draws) -> str | None:
+    allowed = label_names(spec.get("allowed_labels"))
+    others = [other for other in annotations if other is not item and (not allowed or other["label"] in allowed)]
+    return str(draws.pick(others, "target")["uuid"]) if others else None
 
 
 def _box(spec: Params, draws: Draws, width: int, height: int) -> Response:
@@ -58,9 +76,22 @@ def _box(spec: Params, draws: Draws, width: int, height: int) -> Response:
     high = _size(spec.get("min_height"), height, draws, "height")
     left, top = draws.between(0, max(width - wide, 0), "left"), draws.between(0, max(height - high, 0), "top")
     values = {"left": left, "top": top, "width": wide, "height": high}
+    if spec.get("can_rotate") is True:
+        return _rotated(values, draws.between(-math.pi / 2, math.pi / 2, "rotation"))
     if spec.get("integer_pixels"):
         return {"left": int(left), "top": int(top), "width": -int(-wide // 1), "height": -int(-high // 1)}
     return {name: round(value, 2) for name, value in values.items()}
+
+
+def _rotated(values: dict[str, float], angle: float) -> Response:
+    """Turn a box clockwise about its middle; left and top stay those of the unturned one (contract 5.3)."""
+    x, y = values["left"] + values["width"] / 2, values["top"] + values["height"] / 2
+    corners = ((-1, -1), (1, -1), (1, 1), (-1, 1))
+    ways = [(a * values["width"] / 2, b * values["height"] / 2) for a, b in corners]
+    cos, sin = math.cos(angle), math.sin(angle)
+    vertices = [{"x": round(x + a * cos - b * sin, 2), "y": round(y + a * sin + b * cos, 2)} for a, b in ways]
+    rounded = {name: round(value, 2) for name, value in values.items()}
+    return {**rounded, "rotation": round(angle, 4), "vertices": vertices}
 
 
 def _size(least: Any, whole: int, draws: Draws, name: str) -> float:
@@ -119,9 +150,15 @@ _SHAPES: dict[str, Callable[[Params, Draws, int, int], Response]] = {
 }
 
 
-def _attributes(params: Params, draws: Draws) -> Response:
+def _specs(params: Params) -> dict[str, Params]:
     specs = params.get("annotation_attributes") or {}
-    return {name: _attribute(name, spec, draws) for name, spec in specs.items() if isinstance(spec, dict)}
+    return {name: spec for name, spec in specs.items() if isinstance(spec, dict)}
+
+
+def _attributes(params: Params, draws: Draws) -> Response:
+    """Answer every attribute but the linked ones, which need all annotations."""
+    specs = _specs(params).items()
+    return {name: _attribute(name, spec, draws) for name, spec in specs if spec.get("type") != "linked"}
 
 
 def _attribute(name: str, spec: Params, draws: Draws) -> Any:
@@ -130,6 +167,8 @@ def _attribute(name: str, spec: Params, draws: Draws) -> Any:
         return draws.whole(0, 20, "attribute", name)
     if kind == "angle":
         return round(draws.between(0, 360, "attribute", name), 1)
+    if kind == "text":
+        return f"{draws.pick('ABCDEFGHKLMNP', 'letter', name)}-{draws.whole(1, 99, 'attribute', name)}"
     choices = label_names(spec.get("choices"))
     chosen = draws.pick(choices, "attribute", name) if choices else "unclear"
     return [chosen] if spec.get("allow_multiple") else chosen
@@ -144,7 +183,31 @@ def blur_annotations(params: Params, truth: Response, draws: Draws, correct: flo
         is_right = inner.uniform("is_right") < correct
         if is_right or inner.uniform("is_seen") < 0.5:
             kept.append(_moved(params, item if is_right else _mislabeled(params, item, inner), inner, correct))
-    return {**truth, "annotations": kept}
+    return {**truth, "annotations": _without_lost_links(params, kept)}
+
+
+def _without_lost_links(params: Params, annotations: list[Response]) -> list[Response]:
+    """Take away linked attributes that name an annotation which was missed."""
+    linked = {name for name, spec in _specs(params).items() if spec.get("type") == "linked"}
+    if not linked:
+        return annotations
+    seen = {str(item.get("uuid")) for item in annotations}
+    return [_keeping(item, lambda name, value: name not in linked or str(value) in seen) for item in annotations]
+
+
+def _keeping(item: Response, is_kept: Callable[[str, Any], bool]) -> Response:
+    attributes = item.get("attributes")
+    if not isinstance(attributes, dict):
+        return item
+    return {**item, "attributes": {name: value for name, value in attributes.items() if is_kept(name, value)}}
+
+
+def _points_in(value: Any) -> list[Response]:
+    """Give a list of points, or none where it is something else: what a hypothesis holds is the caller's."""
+    points = [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+    numbers = [number for each in points for number in (each.get("x"), each.get("y"))]
+    is_well = all(isinstance(number, int | float) for number in numbers) and points == value
+    return points if is_well else []
 
 
 def _spec_of(params: Params, item: Response) -> Params:
@@ -165,7 +228,17 @@ def _moved(params: Params, item: Response, draws: Draws, correct: float) -> Resp
         for name in ("left", "top", "x", "y")
         if isinstance(item.get(name), int | float)
     }
-    return {**item, **{name: int(value) if is_whole else round(value, 2) for name, value in moved.items()}}
+    shifted = {name: int(value) if is_whole else round(value, 2) for name, value in moved.items()}
+    return {**item, **shifted, **_moved_corners(item, shifted)}
+
+
+def _moved_corners(item: Response, shifted: Response) -> Response:
+    """Let the corners of a turned box go along with it."""
+    corners = _points_in(item.get("vertices"))
+    if "rotation" not in item or not {"left", "top"} <= shifted.keys() or not corners:
+        return {}
+    x, y = shifted["left"] - item["left"], shifted["top"] - item["top"]
+    return {"vertices": [{"x": round(each["x"] + x, 2), "y": round(each["y"] + y, 2)} for each in corners]}
 
 
 #: Types older than imageannotation, and what they draw (contract 5.4): neither uuid nor type.

@@ -66,6 +66,19 @@ def test_a_test_task_is_completed_at_the_next_read(api: Any) -> None:
     api.refused(400, "POST", f"/task/{task['task_id']}/cancel")
 
 
+@pytest.mark.parametrize("pages", [{"attachment": "https://x.org/1"}, {"attachments": ["https://x.org/1"] * 3}])
+def test_a_transcribed_document_tells_the_size_of_its_pages(api: Any, pages: dict[str, Any]) -> None:
+    """Annotations refer to them by their number; until it is completed there are none."""
+    made = api.ok("POST", "/task/documenttranscription", json={**pages, "features": [{"type": "text", "label": "sum"}]})
+    task = api.ok("GET", f"/task/{made['task_id']}")
+    assert "document_pages" not in made
+    assert len(task["document_pages"]) == len(pages.get("attachments", [1]))
+    for item in task["response"]["annotations"]:
+        page, place = task["document_pages"][item["page"]], item["location"]
+        assert place["left"] + place["width"] <= page["width"]
+        assert place["top"] + place["height"] <= page["height"]
+
+
 def test_task_ids_begin_with_the_creation_time_and_rise(live: Any) -> None:
     """Eight hex digits of seconds; later tasks have greater ids."""
     ids = [live.task()["task_id"] for _ in range(5)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -116,6 +117,41 @@ def test_boxes_lie_in_the_image_and_keep_the_asked_minimum(seed: int, width: flo
 
 
 @given(st.integers())
+def test_a_box_that_may_be_rotated_has_corners(seed: int) -> None:
+    """Its middle stays where the unrotated box has it, and its sides keep their lengths, also in a labeler's answer."""
+    params = {"geometries": {"box": {"objects_to_annotate": ["cat"], "can_rotate": True, "integer_pixels": True}}}
+    truth = truth_of("imageannotation", params, Draws.of(seed, "content"))
+    answer = answer_of("imageannotation", params, truth, Draws.of(seed, "labeler"), 0.9)
+    for box in (*truth["annotations"], *answer["annotations"]):
+        corners = box["vertices"]
+        assert len(corners) == 4
+        assert -1.6 < box["rotation"] < 1.6
+        for axis, low, length in (("x", "left", "width"), ("y", "top", "height")):
+            assert sum(corner[axis] for corner in corners) / 4 == pytest.approx(box[low] + box[length] / 2, abs=0.03)
+        side = math.dist(tuple(corners[0].values()), tuple(corners[1].values()))
+        assert side == pytest.approx(box["width"], abs=0.03)
+
+
+@given(st.integers(), st.floats(0, 1))
+def test_linked_attributes_name_another_annotation_of_an_allowed_label(seed: int, correct: float) -> None:
+    """One that is there, by the id it has there; never themselves."""
+    params = {
+        "geometries": {"box": {"objects_to_annotate": ["person"]}, "point": {"objects_to_annotate": ["head"]}},
+        "annotation_attributes": {"of": {"type": "linked", "allowed_labels": ["person"]}, "plate": {"type": "text"}},
+    }
+    truth = truth_of("imageannotation", params, Draws.of(seed, "content"))
+    truth = with_uuids(truth, Draws.of(seed, "own"), keeps_given=False)
+    answer = answer_of("imageannotation", params, truth, Draws.of(seed, "labeler"), correct)
+    for response in (truth, answer):
+        labels = {item["uuid"]: item["label"] for item in response["annotations"]}
+        for item in response["annotations"]:
+            assert item["attributes"]["plate"]
+            if "of" in item["attributes"]:
+                assert labels[item["attributes"]["of"]] == "person"
+                assert item["attributes"]["of"] != item["uuid"]
+
+
+@given(st.integers())
 def test_whole_pixels_are_integers(seed: int) -> None:
     """When the task asks for them."""
     for box in boxes_of(seed, integer_pixels=True):
@@ -160,6 +196,17 @@ def test_a_better_labeler_scores_higher(kind: str) -> None:
 
     assert mean(1.0) == 1.0
     assert mean(0.9) > mean(0.6) > mean(0.2)
+
+
+@pytest.mark.parametrize("vertices", [None, 5, [], [5], [{}], [{"x": "a", "y": 1}], {"x": 1}])
+def test_an_odd_hypothesis_makes_no_labeler_stumble(vertices: Any) -> None:
+    """A rotated box without proper corners is moved without them."""
+    item = {"type": "box", "label": "cat", "left": 1, "top": 2.5, "rotation": 0.1, "vertices": vertices}
+    params = {"geometries": {"box": {}}, "hypothesis": {"annotations": [{**item, "attributes": [1]}]}}
+    truth = truth_of("imageannotation", params, Draws.of(1, "c"))
+    named = with_uuids(truth, Draws.of(1, "own"), keeps_given=True)
+    answer = answer_of("imageannotation", params, named, Draws.of(1, "labeler"), 1.0)
+    assert answer["annotations"][0]["vertices"] == vertices
 
 
 def test_a_hypothesis_is_the_made_up_truth() -> None:
