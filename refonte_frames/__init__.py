@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         set_unique_ids,
     )
     from refonte_frames.sandbox.session import Sandbox
+    from refonte_frames.upload import quality_tasks
     from refonte_frames.upload.convert import from_tasks, to_tasks
     from refonte_frames.upload.report import SubmitReport
     from refonte_frames.upload.submit import plan, submit
@@ -94,6 +95,7 @@ _NAMESPACES = {
     "files": "resources.files",
     "projects": "resources.projects",
     "quality": "quality",
+    "quality_tasks": "upload.quality_tasks",
     "schemas": "schemas",
     "studio": "resources.studio",
     "teams": "resources.teams",
@@ -147,6 +149,7 @@ __all__ = [
     "plan",
     "projects",
     "quality",
+    "quality_tasks",
     "read",
     "read_annotations",
     "read_attempts",

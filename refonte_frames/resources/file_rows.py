@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
-import pyarrow as pa
 
-from refonte_frames import progress as bars
 from refonte_frames.cells import ABSENT, CellError, Column, json_column
-from refonte_frames.errors import InputError, SubmitInterrupted
+from refonte_frames.errors import InputError
 from refonte_frames.frames import as_pandas
 from refonte_frames.resources.changes import column_of
 from refonte_frames.resources.creations import Refused
@@ -25,10 +22,9 @@ if TYPE_CHECKING:
 
     from refonte_frames.resources.creations import Creations
 
-__all__ = ["FileColumns", "counts_of", "finish", "frame_of", "local_file", "receipt_of", "remote_file"]
+__all__ = ["RESULT_COLUMNS", "FileColumns", "file_line", "frame_of", "local_file", "remote_file"]
 
-_OUTCOMES: Final = ("created", "existing", "failed", "unsent")
-_RESULT_COLUMNS: Final = (
+RESULT_COLUMNS: Final = (
     "attachment_url",
     "outcome",
     "sha256",
@@ -159,19 +155,8 @@ def remote_file(cell: Any) -> RemoteFile:
     return RemoteFile(cell)
 
 
-def receipt_of(rows: pd.DataFrame, run: Creations) -> pd.DataFrame:
-    """Put what became of each row behind it; columns of the caller's of these names make way."""
-    lines = [_line(run, at) for at in range(len(rows))]
-    kept = rows.loc[:, [name not in _RESULT_COLUMNS for name in rows.columns]]
-    ours = pd.DataFrame({name: pd.Series([line[name] for line in lines], dtype=object) for name in _RESULT_COLUMNS})
-    ours = ours.astype(dict.fromkeys(("bytes", "tries"), pd.ArrowDtype(pa.int64())))
-    ours.index = kept.index
-    receipt = pd.concat([kept, ours], axis=1)
-    receipt.attrs = {}
-    return receipt
-
-
-def _line(run: Creations, at: int) -> dict[str, Any]:
+def file_line(run: Creations, at: int) -> dict[str, Any]:
+    """Say what became of a row's file, in the columns of the receipt."""
     settled, facts, wanted = run.result(at), run.facts.get(at), run.wanted[at]
     source = wanted.source if isinstance(wanted, WantedFile) else None
     name = source.path if isinstance(source, LocalFile) else source.url.partition("?")[0] if source else ""
@@ -186,36 +171,3 @@ def _line(run: Creations, at: int) -> dict[str, Any]:
         "error_message": settled.error_message,
         "tries": settled.tries,
     }
-
-
-def counts_of(receipt: pd.DataFrame) -> dict[str, int]:
-    """Count the rows by outcome; every outcome is there, with 0 if need be."""
-    found = Counter(receipt["outcome"].tolist())
-    counts = {outcome: found.get(outcome, 0) for outcome in _OUTCOMES}
-    assert sum(counts.values()) == len(receipt), f"the accounts do not balance: {counts} of {len(receipt)} rows"
-    return counts
-
-
-def finish(receipt: pd.DataFrame, run: Creations, purpose: str) -> None:
-    """Say how it went in one line, and raise what stopped the run, with the receipt."""
-    about = receipt.attrs["refonte"]
-    codes = Counter(code for code in receipt["error_code"].tolist() if code)
-    line = f"refonte_frames files.{purpose}: {len(receipt):,} rows: {_listed(about['counts'])}"
-    line += f" in {about['seconds']:.1f} s." + (f" Errors: {_listed(codes)}." if codes else "")
-    bars.say(f"{line} Journal: {about['journal']}")
-    rest = f"{about['counts']['unsent']:,} of {len(receipt):,} rows are unsent; run the same call again to go on."
-    if run.was_interrupted:
-        raise SubmitInterrupted(
-            f"Interrupted: {rest} The receipt so far is the exception's .receipt.",
-            receipt=receipt,
-            counts=about["counts"],
-        )
-    if run.halted_by is not None:
-        run.halted_by.receipt = receipt
-        run.halted_by.message = f"{run.halted_by.message} {rest}"
-        run.halted_by.args = (run.halted_by.message,)
-        raise run.halted_by
-
-
-def _listed(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "none"

@@ -4,34 +4,20 @@ from __future__ import annotations
 
 import builtins
 import functools
-import re
-import time
-from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from refonte_frames import progress as bars
 from refonte_frames.client import Client, resolve_client
-from refonte_frames.errors import InputError, NotFound, RefonteError
-from refonte_frames.journal import Journal
+from refonte_frames.errors import InputError
 from refonte_frames.resources.asking import as_sent, checked_name
 from refonte_frames.resources.assets import list_assets
 from refonte_frames.resources.changes import column_of
-from refonte_frames.resources.creations import Creations
-from refonte_frames.resources.file_rows import (
-    FileColumns,
-    counts_of,
-    finish,
-    frame_of,
-    local_file,
-    receipt_of,
-    remote_file,
-)
+from refonte_frames.resources.file_rows import RESULT_COLUMNS, FileColumns, file_line, frame_of, local_file, remote_file
 from refonte_frames.resources.objects import extra_of, frame_of_rows, taken, taken_json, taken_stamp, taken_texts
+from refonte_frames.resources.projects import check_project
+from refonte_frames.resources.undertakings import Undertaking, state_path
 from refonte_frames.resources.uploads import FileSettler
-from refonte_frames.transport.calls import Call
 
 if TYPE_CHECKING:
     import os
@@ -283,59 +269,26 @@ def list(  # noqa: A001 - rf.files.list
 def _carry_out(
     rows: pd.DataFrame,
     wanted: Sequence[WantedFile | Refused],
-    purpose: str,
+    function: str,
     *,
     project: str | None,
     journal: str | os.PathLike[str] | None,
     progress: bool,
     client: Client | None,
 ) -> pd.DataFrame:
-    """Bring the files to the service and put what became of each behind its row."""
-    began = time.monotonic()
     client = resolve_client(client)
-    before = Counter(client.requests_by_status())
-    where = _journal_path(client, journal)
-    with (
-        Journal(where, host=client.host, key_fingerprint=client.key_fingerprint, purpose="files") as book,
-        bars.bar(len(rows), f"rf.files.{purpose}", "files", progress=progress) as bar,
-    ):
-        run = Creations(client, book, project or "-", wanted, functools.partial(FileSettler, project=project), bar)
-        try:
-            _check_project(client, project)
-            run.carry_out()
-        except InputError:
-            raise
-        except RefonteError as error:
-            error.receipt = receipt_of(rows, run)
-            raise
-    receipt = receipt_of(rows, run)
-    receipt.attrs["refonte"] = {
-        "counts": counts_of(receipt),
-        "seconds": round(time.monotonic() - began, 3),
-        "requests_by_status": dict(Counter(client.requests_by_status()) - before),
-        "journal": str(where),
-    }
-    finish(receipt, run, purpose)
-    return receipt
-
-
-def _journal_path(client: Client, journal: str | os.PathLike[str] | None) -> Path:
-    if journal is not None:
-        return Path(journal).expanduser()
-    host = re.sub(r"[^A-Za-z0-9.-]", "_", client.host)
-    return client.state_dir / host / client.key_fingerprint / "files.journal"
-
-
-def _check_project(client: Client, project: str | None) -> None:
-    if project is None:
-        return
-    try:
-        client.send(Call.get("projects", checked_name(project, "project")))
-    except NotFound:
-        raise InputError(
-            f"There is no project {project!r} for this key (test and live keys share nothing); nothing was sent. "
-            "rf.projects.list() shows those there are."
-        ) from None
+    undertaking = Undertaking(
+        name=f"files.{function}",
+        unit="files",
+        purpose="files",
+        scope=project or "-",
+        journal=state_path(client, journal, "files"),
+        settler_of=functools.partial(FileSettler, project=project),
+        columns=RESULT_COLUMNS,
+        line=file_line,
+        check=functools.partial(check_project, client, project),
+    )
+    return undertaking.carry_out(rows, wanted, progress=progress, client=client)
 
 
 def _row(asset: Mapping[str, Any]) -> dict[str, Any]:

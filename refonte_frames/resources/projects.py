@@ -331,6 +331,29 @@ def update_pipeline(
         ) from error
 
 
+def check_project(client: Client, name: str | None, task_type: str | None = None) -> None:
+    """Look at the project that rows are for, before the first of them is sent; None is none to look at.
+
+    Raises
+    ------
+    InputError
+        There is no such project, or it takes tasks of another type.
+    """
+    if name is None:
+        return
+    try:
+        found = ask(client, Call.get("projects", checked_name(name, "project")), dict[str, Any])
+    except NotFound:
+        raise InputError(
+            f"There is no project {name!r} for this key (test and live keys share nothing); nothing was sent. "
+            "rf.projects.list() shows those there are."
+        ) from None
+    if task_type is not None and found.get("type") not in (None, task_type):
+        raise InputError(
+            f"The project {name!r} takes tasks of type {found['type']!r}, not {task_type!r}; nothing was sent."
+        )
+
+
 def _updated_pipeline(name: str, body: dict[str, Any], client: Client) -> dict[str, Any]:
     """Ask at the one path, and where it is not known, at the other."""
     try:

@@ -1,0 +1,156 @@
+"""Creations for a frame: journal, bar, receipt, summary, and what stopped them. Says nothing of what is created."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+import pandas as pd
+import pyarrow as pa
+
+from refonte_frames import progress as bars
+from refonte_frames.errors import InputError, RefonteError, SubmitInterrupted
+from refonte_frames.journal import Journal
+from refonte_frames.resources.creations import Creations
+
+if TYPE_CHECKING:
+    import os
+    import threading
+    from collections.abc import Callable, Mapping, Sequence
+
+    from refonte_frames.client import Client
+    from refonte_frames.resources.creations import Refused, Settler, Wanted
+
+__all__ = ["Undertaking", "state_path"]
+
+_OUTCOMES: Final = ("created", "existing", "failed", "unsent")
+#: Columns of receipts that hold whole numbers.
+_WHOLE: Final = ("bytes", "tries")
+
+
+@dataclass(frozen=True, slots=True)
+class Undertaking:
+    """What a public function makes of its rows.
+
+    Attributes
+    ----------
+    name : str
+        The function, for the bar and the summary.
+    unit : str
+        What is made, in the plural.
+    purpose : str
+        Whose journal it is.
+    scope : str
+        Begins the keys in the journal.
+    columns : sequence of str
+        Of the receipt, behind the caller's; his of these names make way.
+    line : callable
+        Makes the cells of these columns for a row.
+    check : callable
+        A look at the service before the first row; raises where there is no use in going on.
+    """
+
+    name: str
+    unit: str
+    purpose: str
+    scope: str
+    journal: Path
+    settler_of: Callable[[Client, threading.Event], Settler]
+    columns: Sequence[str]
+    line: Callable[[Creations, int], Mapping[str, Any]]
+    check: Callable[[], None]
+
+    def carry_out(
+        self, rows: pd.DataFrame, wanted: Sequence[Wanted | Refused], *, progress: bool, client: Client
+    ) -> pd.DataFrame:
+        """Bring everything to the service and put what became of it behind its rows.
+
+        Raises
+        ------
+        RefonteError
+            What stopped it, with the ``.receipt`` of what was done.
+        SubmitInterrupted
+            After Ctrl-C.
+        """
+        began = time.monotonic()
+        before = Counter(client.requests_by_status())
+        with (
+            Journal(
+                self.journal, host=client.host, key_fingerprint=client.key_fingerprint, purpose=self.purpose
+            ) as book,
+            bars.bar(len(rows), f"rf.{self.name}", self.unit, progress=progress) as bar,
+        ):
+            run = Creations(client, book, self.scope, wanted, self.settler_of, bar)
+            try:
+                self.check()
+                run.carry_out()
+            except InputError:
+                raise
+            except RefonteError as error:
+                error.receipt = self._receipt(rows, run)
+                raise
+        receipt = self._receipt(rows, run)
+        receipt.attrs["refonte"] = {
+            "counts": _counts(receipt),
+            "seconds": round(time.monotonic() - began, 3),
+            "requests_by_status": dict(Counter(client.requests_by_status()) - before),
+            "journal": str(self.journal),
+        }
+        self._finish(receipt, run)
+        return receipt
+
+    def _receipt(self, rows: pd.DataFrame, run: Creations) -> pd.DataFrame:
+        lines = [self.line(run, at) for at in range(len(rows))]
+        kept = rows.loc[:, [name not in self.columns for name in rows.columns]]
+        ours = pd.DataFrame({name: pd.Series([line[name] for line in lines], dtype=object) for name in self.columns})
+        ours = ours.astype({name: pd.ArrowDtype(pa.int64()) for name in _WHOLE if name in self.columns})
+        ours.index = kept.index
+        receipt = pd.concat([kept, ours], axis=1)
+        receipt.attrs = {}
+        return receipt
+
+    def _finish(self, receipt: pd.DataFrame, run: Creations) -> None:
+        """Say how it went in one line, and raise what stopped the run, with the receipt."""
+        about = receipt.attrs["refonte"]
+        codes = Counter(code for code in receipt["error_code"].tolist() if code)
+        line = f"refonte_frames {self.name}: {len(receipt):,} rows: {_listed(about['counts'])}"
+        line += f" in {about['seconds']:.1f} s." + (f" Errors: {_listed(codes)}." if codes else "")
+        bars.say(f"{line} Journal: {about['journal']}")
+        rest = f"{about['counts']['unsent']:,} of {len(receipt):,} rows are unsent; run the same call again to go on."
+        if run.was_interrupted:
+            raise SubmitInterrupted(
+                f"Interrupted: {rest} The receipt so far is the exception's .receipt.",
+                receipt=receipt,
+                counts=about["counts"],
+            )
+        if run.halted_by is not None:
+            run.halted_by.receipt = receipt
+            run.halted_by.message = f"{run.halted_by.message} {rest}"
+            run.halted_by.args = (run.halted_by.message,)
+            raise run.halted_by
+
+
+def state_path(client: Client, journal: str | os.PathLike[str] | None, *parts: str) -> Path:
+    """Return where a journal lies: as the caller says, or in the user's state folder by host, key and job."""
+    if journal is not None:
+        return Path(journal).expanduser()
+    host = re.sub(r"[^A-Za-z0-9.-]", "_", client.host)
+    name = "-".join(quote(part, safe=" ") for part in parts)[:180]
+    return client.state_dir / host / client.key_fingerprint / f"{name}.journal"
+
+
+def _counts(receipt: pd.DataFrame) -> dict[str, int]:
+    """Count the rows by outcome; every outcome is there, with 0 if need be."""
+    found = Counter(receipt["outcome"].tolist())
+    counts = {outcome: found.get(outcome, 0) for outcome in _OUTCOMES}
+    assert sum(counts.values()) == len(receipt), f"the accounts do not balance: {counts} of {len(receipt)} rows"
+    return counts
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "none"
