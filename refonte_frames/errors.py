@@ -228,11 +228,14 @@ class ReplyError(RefonteError):
     ----------
     path : str
         Where in the reply, such as ``docs[3].created_at``; empty for the reply as a whole.
+    is_too_large : bool
+        Whether it was given up for its size: asking for less may help.
     """
 
-    def __init__(self, message: str, *, path: str = "") -> None:
+    def __init__(self, message: str, *, path: str = "", is_too_large: bool = False) -> None:
         super().__init__(message)
         self.path = path
+        self.is_too_large = is_too_large
 
 
 class JournalError(RefonteError):

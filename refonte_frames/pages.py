@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from refonte_frames.api import MAX_PAGE_SIZE
-from refonte_frames.errors import BadRequest
+from refonte_frames.errors import BadRequest, ReplyError
 from refonte_frames.transport.calls import Call
 
 if TYPE_CHECKING:
@@ -14,10 +15,12 @@ if TYPE_CHECKING:
 
     from refonte_frames.transport.calls import Reply
 
-__all__ = ["PageLike", "PageReader", "Paging", "read_pages"]
+__all__ = ["PageLike", "PageReader", "PageSize", "Paging", "read_pages"]
 
 _MAX_EMPTY_PAGES: Final = 3
 _MAX_RESTARTS: Final = 3
+#: A page of a hundred usual tasks has a tenth of it; sixteen threads hold a few pages each.
+_PAGE_BYTES: Final = 4 * 2**20
 
 
 class PageLike(Protocol):
@@ -52,6 +55,42 @@ class PageReader(Protocol[P_co]):
 
 
 @dataclass(slots=True)
+class PageSize:
+    """How many objects to ask for per page: fewer where they are large. One serves all threads of a pass.
+
+    Parameters
+    ----------
+    most : int
+        What to ask for as long as pages stay small.
+
+    Examples
+    --------
+    >>> size = PageSize()
+    >>> size.note(asked=100, page_bytes=16 * 2**20)
+    >>> size.now
+    25
+    """
+
+    most: int = MAX_PAGE_SIZE
+    now: int = 0
+
+    def __post_init__(self) -> None:
+        self.now = self.now or self.most
+
+    def note(self, *, asked: int, page_bytes: int) -> None:
+        """Take note of the size of a page that so many objects were asked for."""
+        if page_bytes > _PAGE_BYTES:
+            self.now = max(1, min(self.now, asked * _PAGE_BYTES // page_bytes))
+        elif asked == self.now < self.most and page_bytes < _PAGE_BYTES // 4:
+            self.now = min(self.most, 2 * self.now)
+
+    def note_refusal(self, *, asked: int) -> bool:
+        """Take note of a page that was too large to be read at all; False when it cannot be made smaller."""
+        self.now = max(1, min(self.now, asked // 8))
+        return asked > 1
+
+
+@dataclass(slots=True)
 class Paging:
     """Decides, from what the pages so far said, with which token to ask for the next one.
 
@@ -61,7 +100,7 @@ class Paging:
     Parameters
     ----------
     limit : int
-        Tasks asked for per page.
+        Tasks asked for per page, at least.
     """
 
     limit: int
@@ -90,7 +129,7 @@ def read_pages(
     decoder: PageReader[P],
     query: list[tuple[str, str]],
     *,
-    limit: int = MAX_PAGE_SIZE,
+    size: PageSize | None = None,
     where: str = "GET /tasks",
     segments: Sequence[str] = ("tasks",),
 ) -> Iterator[tuple[P, int]]:
@@ -104,8 +143,8 @@ def read_pages(
         Reads the replies.
     query : list of (str, str)
         The filters, sent again with every token (contract 1.6).
-    limit : int
-        Tasks per page, 1 to 100.
+    size : PageSize, optional
+        How many objects to ask for per page; it learns from the pages. Default: as many as the service allows.
     where : str
         Names the query in an error's sentence.
     segments : sequence of str
@@ -123,15 +162,18 @@ def read_pages(
         As `Client.send` and `decoder.decode` do; the sentence names the page.
     """
     restarts = 0
+    size = size or PageSize()
     while True:
-        paging = Paging(limit)
+        paging = Paging(size.now)
         token: str | None = None
         try:
             while True:
-                extra = [("limit", str(limit)), *([("next_token", token)] if token else [])]
-                reply = send(Call.get(*segments, query=[*query, *extra]))
-                page = decoder.decode(reply.body, where=f"{where}, page {paging.pages + 1},")
+                named = f"{where}, page {paging.pages + 1},"
+                asked = [*query, *([("next_token", token)] if token else [])]
+                reply = _ask(partial(_send_limited, send, segments, asked), size, named)
+                page = decoder.decode(reply.body, where=named)
                 yield page, reply.wire_bytes
+                paging.limit = min(paging.limit, size.now)
                 token = paging.next_token(page)
                 if token is None:
                     return
@@ -140,3 +182,25 @@ def read_pages(
             if token is None or restarts == _MAX_RESTARTS:
                 raise
             restarts += 1
+
+
+def _send_limited(
+    send: Callable[[Call], Reply], segments: Sequence[str], query: list[tuple[str, str]], limit: int
+) -> Reply:
+    return send(Call.get(*segments, query=[*query, ("limit", str(limit))]))
+
+
+def _ask(send: Callable[[int], Reply], size: PageSize, named: str) -> Reply:
+    """Ask for one page, and for ever fewer objects while it is too large to be read."""
+    while True:
+        asked = size.now
+        try:
+            reply = send(asked)
+        except ReplyError as error:
+            if not error.is_too_large:
+                raise
+            if not size.note_refusal(asked=asked):
+                raise ReplyError(f"{named} is too large even with limit=1. {error}", is_too_large=True) from None
+        else:
+            size.note(asked=asked, page_bytes=len(reply.body))
+            return reply

@@ -132,8 +132,9 @@ class Listed(Struct, Generic[T], forbid_unknown_fields=True, gc=False):
     """The most frequent form of a response: a list of elements, nothing unusual beside it."""
 
     annotations: list[T]
-    links: list[Raw] = []
-    relationships: list[Raw] = []
+    # Tuples: an empty one is not made anew, and leaves nothing for the garbage collector to walk through.
+    links: tuple[Raw, ...] = ()
+    relationships: tuple[Raw, ...] = ()
     global_attributes: Raw = NO_RAW
 
 

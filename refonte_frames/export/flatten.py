@@ -6,7 +6,7 @@ decoded straight into rows; everything else is read key by key.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
@@ -16,7 +16,7 @@ from refonte_frames.export.decode import NO_RAW, number_of, object_of, object_te
 from refonte_frames.export.elements import Answered, Element, Row, decode_listed, vertices_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from refonte_frames.export.elements import Listed
 
@@ -36,15 +36,15 @@ class Answer:
         The response's ``error`` text.
     is_known : bool
         False when the response, or a part of it, has a form nobody documented; it gives no rows then.
-    misfits, unknown_keys : list of str
+    misfits, unknown_keys : sequence of str
         Columns whose value did not fit, and keys of elements nobody documented, once per occurrence.
     """
 
-    rows: list[Answered] = field(default_factory=list)
+    rows: list[Answered]
     error: str | None = None
     is_known: bool = True
-    misfits: list[str] = field(default_factory=list)
-    unknown_keys: list[str] = field(default_factory=list)
+    misfits: Sequence[str] = ()
+    unknown_keys: Sequence[str] = ()
 
 
 #: The legacy types leave an element's geometry to the type of the task (contract 5.2, last row).
@@ -137,7 +137,9 @@ class _Reader:
 
     def __init__(self, task_type: str | None) -> None:
         self.task_type = task_type
-        self.answer = Answer()
+        self.misfits: list[str] = []
+        self.unknown_keys: list[str] = []
+        self.answer = Answer([], misfits=self.misfits, unknown_keys=self.unknown_keys)
         self.top: dict[str, Raw] = {}
 
     def read(self, response: Raw) -> Answer:
@@ -252,13 +254,13 @@ class _Reader:
             if column is None or (key == "id" and "uuid" in keys):
                 extra[key] = text_of(raw)
                 if column is None and key not in _DOCUMENTED_EXTRAS:
-                    self.answer.unknown_keys.append(key)
+                    self.unknown_keys.append(key)
                 continue
             value = raw if key == "attributes" else _READERS[column](raw)
             if value is None:
                 extra[key] = text_of(raw)
                 if _kind(raw) != "n":
-                    self.answer.misfits.append(column)
+                    self.misfits.append(column)
             else:
                 setattr(row, column, value)
         return extra

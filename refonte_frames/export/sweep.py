@@ -23,7 +23,7 @@ from refonte_frames.export.decode import PageDecoder
 from refonte_frames.export.drift import Drift
 from refonte_frames.export.filters import stamp_of
 from refonte_frames.export.windows import Window, plan_windows, target_rows
-from refonte_frames.pages import read_pages
+from refonte_frames.pages import PageSize, read_pages
 from refonte_frames.transport.calls import Call
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ T = TypeVar("T")
 
 #: Tasks per record batch: ten pages cost no more per task than a hundred, and keep memory low.
 _CHUNK_TASKS: Final = 1_000
+#: Large tasks make smaller batches: a task keeps the page alive that it came with.
+_CHUNK_BYTES: Final = 32 * 2**20
 #: A window whose rows do not add up is read again at most this often.
 _MAX_REREADS: Final = 2
 #: Every time lies between them, in the form in which the service writes times.
@@ -151,6 +153,7 @@ class Source:
     decoder: PageDecoder = field(default_factory=PageDecoder)
     border: Border = field(default_factory=Border)
     stop: threading.Event = field(default_factory=threading.Event)
+    page_size: PageSize = field(default_factory=PageSize)
     #: Held while rows are built: the interpreter lets one thread at a time do so anyway, and threads that take it
     #: from each other all the while cost a sixth more and hold more in memory.
     turn: threading.Lock = field(default_factory=threading.Lock)
@@ -247,7 +250,8 @@ def read_window(source: Source, window: Window, emit: Callable[[Batches], None])
     total: int | None = None
     for reread in range(1 + _MAX_REREADS):
         known, total = len(seen), None
-        for page, wire_bytes in read_pages(source.send, source.decoder, query, where=_named(window)):
+        pages = read_pages(source.send, source.decoder, query, size=source.page_size, where=_named(window))
+        for page, wire_bytes in pages:
             if source.stop.is_set():
                 return tally
             total = page.total if total is None else total
@@ -259,6 +263,7 @@ def read_window(source: Source, window: Window, emit: Callable[[Batches], None])
                 if doc.task_id not in seen:
                     seen.add(doc.task_id)
                     chunk.add(doc)
+            chunk.end_page(page.size)
         chunk.flush()
         if total is None or len(seen) >= total:
             return tally
@@ -289,13 +294,18 @@ class _Chunk:
         self._emit = emit
         self._tally = tally
         self._docs: list[TaskDoc] = []
+        self._bytes = 0
 
     def add(self, doc: TaskDoc) -> None:
         self._docs.append(doc)
-        if len(self._docs) >= _CHUNK_TASKS:
+
+    def end_page(self, page_bytes: int) -> None:
+        self._bytes += page_bytes
+        if len(self._docs) >= _CHUNK_TASKS or self._bytes >= _CHUNK_BYTES:
             self.flush()
 
     def flush(self) -> None:
+        self._bytes = 0
         docs, self._docs = _without_foreign(self._docs, self._window, self._source.border), []
         if docs:
             if self._source.is_oldest_first:

@@ -289,7 +289,7 @@ def _read_bounded(answer: urllib3.HTTPResponse, where: str) -> bytes:
         parts.append(part)
         size += len(part)
         if size > MAX_REPLY_BYTES:
-            raise ReplyError(f"{where} was answered with more than {MAX_REPLY_BYTES:,} bytes; ask for smaller pages.")
+            raise ReplyError(f"{where} was answered with more than {MAX_REPLY_BYTES:,} bytes.", is_too_large=True)
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
@@ -306,7 +306,9 @@ def _decoded(raw: bytes, coding: str, where: str) -> bytes:
     except zlib.error as error:
         raise ReplyError(f"{where} was answered with damaged gzip: {error}.") from None
     if gzip.unconsumed_tail:
-        raise ReplyError(f"{where} was answered with gzip that unpacks to more than {MAX_REPLY_BYTES:,} bytes.")
+        raise ReplyError(
+            f"{where} was answered with gzip that unpacks to more than {MAX_REPLY_BYTES:,} bytes.", is_too_large=True
+        )
     if not gzip.eof:
         raise ReplyError(f"{where} was answered with gzip that was cut off.")
     return body
