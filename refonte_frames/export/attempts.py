@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from refonte_frames.export.report import ExportReport
     from refonte_frames.export.tables import DtypeBackend
 
-__all__ = ["export_attempts", "read_attempts", "scan_attempts"]
+__all__ = ["AttemptsWanted", "attempts_frame", "export_attempts", "read_attempts", "scan_attempts"]
 
 _ALL: Final = "all"
 #: The columns of a frame that hold the ids: of quality tasks and attempts; of attempts, assignments and teams.
@@ -105,13 +105,18 @@ def read_attempts(
     Traceback (most recent call last):
     refonte_frames.errors.InputError: Whose attempts? Give quality_task_ids or labeler_emails, ...
     """
-    wanted = _Wanted.of(quality_task_ids, labeler_emails)
+    wanted = AttemptsWanted.of(quality_task_ids, labeler_emails)
     view = View(dtype_backend, categories)
     view.check("attempts")
+    return attempts_frame(wanted, view, resolve_client(client), progress=progress)
+
+
+def attempts_frame(wanted: AttemptsWanted, view: View, client: Client, *, progress: bool) -> pd.DataFrame:
+    """Read attempts into a frame; to be called by a public function, whose caller is shown what there is to warn of."""
+    reading = _Reading(client, wanted)
     with bar(None, "Reading", "attempts", progress=progress) as shown:
-        reading = _Reading(resolve_client(client), wanted)
         table = reading.table(Drift(), shown.update)
-    reading.warn(stacklevel=3)
+    reading.warn(stacklevel=4)
     return view.frame(table, reading.attrs(table))
 
 
@@ -157,7 +162,7 @@ def scan_attempts(
     Traceback (most recent call last):
     refonte_frames.errors.InputError: quality_task_ids holds 17: ids are texts that are not empty, ...
     """
-    wanted = _Wanted.of(quality_task_ids, labeler_emails)
+    wanted = AttemptsWanted.of(quality_task_ids, labeler_emails)
     asker = resolve_client(client)
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -175,6 +180,7 @@ def export_attempts(
     *,
     quality_task_ids: Ids | None = None,
     labeler_emails: Ids | None = None,
+    filesystem: Any = None,
     progress: bool = True,
     client: Client | None = None,
 ) -> ExportReport:
@@ -186,6 +192,8 @@ def export_attempts(
         A folder of its own: new, empty, or written by an earlier call with the same filters.
     quality_task_ids, labeler_emails : optional
         Which attempts, as for `read_attempts`.
+    filesystem : pyarrow.fs.FileSystem or fsspec.AbstractFileSystem, optional
+        Where the folder lies. Default: this machine's disk.
     progress : bool
         Show a bar where there is somebody to see it.
     client : Client, optional
@@ -224,7 +232,7 @@ def export_attempts(
     Traceback (most recent call last):
     refonte_frames.errors.ExportError: attempts was exported differently: labeler_emails was ['nobody@example.org'] ...
     """
-    wanted = _Wanted.of(quality_task_ids, labeler_emails)
+    wanted = AttemptsWanted.of(quality_task_ids, labeler_emails)
     asker = resolve_client(client)
     reading = _Reading(asker, wanted)
 
@@ -232,7 +240,13 @@ def export_attempts(
         yield "attempts", reading.table(drift, _note_nothing)
 
     report = replace_by_key(
-        path, tables=["attempts"], filters=wanted.as_json(), read=read, client=asker, progress=progress
+        path,
+        tables=["attempts"],
+        filters=wanted.as_json(),
+        read=read,
+        client=asker,
+        filesystem=filesystem,
+        progress=progress,
     )
     reading.warn(stacklevel=3)
     return report
@@ -243,7 +257,7 @@ def _note_nothing(_: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class AttemptsWanted:
     """Which attempts a caller asked for; None where all are right."""
 
     quality_task_ids: list[str] | None
@@ -251,7 +265,7 @@ class _Wanted:
     of_team: bool = False
 
     @classmethod
-    def of(cls, quality_task_ids: Ids | None, labeler_emails: Ids | None) -> _Wanted:
+    def of(cls, quality_task_ids: Ids | None, labeler_emails: Ids | None) -> AttemptsWanted:
         """Check the caller's filters.
 
         Raises
@@ -285,7 +299,7 @@ class _Wanted:
 class _Reading:
     """Asks for attempts, and remembers what is worth knowing of the asking."""
 
-    def __init__(self, client: Client, wanted: _Wanted) -> None:
+    def __init__(self, client: Client, wanted: AttemptsWanted) -> None:
         self._client = client
         self._wanted = wanted
         self._pages = 0

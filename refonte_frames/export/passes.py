@@ -137,10 +137,6 @@ class View:
         frame.attrs["refonte"] = attrs
         return frame
 
-    def categories_of(self, table: str) -> list[str]:
-        """Name the categories that a table has."""
-        return [name for name in names_of(self.categories) if name in SCHEMAS[table].names]
-
     def _is_spread_column(self, name: str) -> bool:
         return any(name.startswith(f"{spread}.") for spread in self.spreads)
 

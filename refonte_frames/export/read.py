@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from refonte_frames.client import resolve_client
 from refonte_frames.errors import InputError
-from refonte_frames.export.attempts import read_attempts
-from refonte_frames.export.batches import read_batches
+from refonte_frames.export.attempts import AttemptsWanted, attempts_frame
+from refonte_frames.export.batches import BatchReading
 from refonte_frames.export.columns import TASK_TABLES
+from refonte_frames.export.drift import Drift
 from refonte_frames.export.passes import FILTERS, View, gather, wanted_of
 from refonte_frames.export.spread import is_spread
 from refonte_frames.transport.calls import Call
@@ -338,33 +339,21 @@ def read(  # noqa: PLR0913 - the filters are the service's own names, each worth
     names = _table_names(tables)
     task_tables = tuple(name for name in names if name in TASK_TABLES)
     given.require_use(names)
-    wanted = wanted_of(given.parameters if task_tables else {})
+    wanted = wanted_of(given.parameters) if task_tables else None
+    attempts = AttemptsWanted.of(quality_task_ids, labeler_emails) if "attempts" in names else None
+    bounds = {"project": project, "created_after": created_after, "created_before": created_before}
+    batches = BatchReading.of(status=None if wanted else status, detailed=detailed, **bounds)
     view = View(dtype_backend, categories, _spreads(metadata=metadata, attributes=attributes))
     view.check(*names)
     asker = resolve_client(client)
     frames: dict[str, pd.DataFrame] = {}
     if "batches" in names:
-        frames["batches"] = read_batches(
-            project=project,
-            status=None if task_tables else status,
-            created_after=created_after,
-            created_before=created_before,
-            detailed=detailed,
-            dtype_backend=dtype_backend,
-            categories=view.categories_of("batches"),
-            progress=progress,
-            client=asker,
-        )
-    if "attempts" in names:
-        frames["attempts"] = read_attempts(
-            quality_task_ids=quality_task_ids,
-            labeler_emails=labeler_emails,
-            dtype_backend=dtype_backend,
-            categories=view.categories_of("attempts"),
-            progress=progress,
-            client=asker,
-        )
-    if task_tables:
+        drift = Drift()
+        rows = batches.table(asker, drift, progress=progress)
+        frames["batches"] = view.frame(rows, {"batches": len(rows), "drift": drift.as_json()})
+    if attempts is not None:
+        frames["attempts"] = attempts_frame(attempts, view, asker, progress=progress)
+    if wanted is not None:
         gathered = gather(task_tables, wanted, view, progress=progress, client=asker)
         frames |= {name: gathered.frame(name) for name in task_tables}
     return {name: frames[name] for name in names}

@@ -378,12 +378,12 @@ def test_batches_and_attempts_come_with_the_tasks(typed_tasks: rf.Client) -> Non
 @pytest.mark.parametrize(
     ("tables", "filters", "says"),
     [
-        (["attempts"], {}, "Whose attempts"),
+        (["batches", "attempts"], {}, "Whose attempts"),
         (["attempts"], {"project": "p", "labeler_emails": "a"}, "project cannot be followed: attempts knows"),
         (["batches"], {"tags": "x", "type": "t"}, "type and tags cannot be followed: batches knows project, status"),
         (["tasks"], {"labeler_emails": pd.Series(["a"])}, "labeler_emails cannot be followed: tasks knows"),
         (["tasks", "audits"], {"detailed": True}, "detailed cannot be followed: tasks, audits know project"),
-        (["batches"], {"status": "pending"}, "is no state of a batch"),
+        (["attempts", "batches"], {"status": "pending", "labeler_emails": "all"}, "is no state of a batch"),
         (["batches", "tasks"], {"status": "staging"}, "status='staging' is no value"),
         (["batches", "tasks"], {"categories": ["labeler"]}, "categories holds 'labeler'"),
     ],
