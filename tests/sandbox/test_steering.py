@@ -301,10 +301,12 @@ def test_reset_empties_one_world(sandbox: Sandbox, world_of: Callable[..., Any])
     one, two = world_of(sandbox, "live_reset-one"), world_of(sandbox, "live_reset-two")
     for world in (one, two):
         world.ok("POST", "/projects", json={"type": "categorization", "name": "p"})
-        world.task(headers={"Idempotency-Key": "k"}, project="p", unique_id="u", tags=["t"])
+        task = world.task(headers={"Idempotency-Key": "k"}, project="p", unique_id="u", tags=["t"])
     sandbox.reset(key="live_reset-one")
     assert (one.total(), two.total()) == (0, 1)
     assert one.ok("GET", "/tasks", params={"tags": "t"})["total"] == 0
+    assert two.ok("GET", "/tasks", params={"tags": "t", "project": "p", "unique_id": "u"})["docs"] == [task]
+    assert two.task(headers={"Idempotency-Key": "k"}, project="p", unique_id="u", tags=["t"]) == task
     one.ok("POST", "/projects", json={"type": "categorization", "name": "p"})
     one.task(headers={"Idempotency-Key": "k"}, project="p", unique_id="u")
     assert one.total() == 1
