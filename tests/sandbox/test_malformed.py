@@ -56,7 +56,9 @@ def test_what_is_no_http_is_400_in_the_documented_shape(sandbox: Sandbox, target
         ("POST /v1/task/categorization", "Transfer-Encoding: gzip", 400),
         ("POST /v1/t\xe9", "Content-Length: {size}", 400),
         ("POST /v1/task/categorization", "X-Long: " + "x" * 200_000, 400),
+        ("POST /v1/task/categorization", "Content-Length: {size}\r\nAuthorization: Basic bm9ib2R5Og==", 401),
         ("POST /v1/nowhere", "Content-Length: {size}", 404),
+        ("BREW /v1/tasks", "Content-Length: {size}", 405),
         ("PATCH /v1/tasks", "Content-Length: {size}", 405),
         ("POST /_sandbox/clock", "Content-Length: {size}", 403),
         ("POST /v1/task/categorization", "Content-Length: {size}\r\nOrigin: http://evil.example", 403),
@@ -72,6 +74,29 @@ def test_a_refusal_arrives_however_much_is_being_sent(
     request = head[:-2] + header.format(size=size).encode() + b"\r\n\r\n" + b"{" * size
     found, body = _sent(sandbox, request)
     assert (found, body["status_code"]) == (status, status)
+    assert live.total() == 0
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(
+            "/v1/tasks%2f",
+            "/v1/%74asks",
+            "/v1//tasks",
+            "/v1/tasks/",
+            "/V1/tasks",
+            "/v1/tasks%3flimit=1",
+            "/v1/../v1/tasks",
+        ),
+        *("/v1/batches/%", "/v1/batches/%zz", "/v1/batches/%00", "/v1/batches/..%2f..%2ftasks", "/v1/batches/%2e%2e"),
+        *("/v1/batches/%ed%a0%80", "/v1/batches/%c0%af", "/v1/batches/%25252f", "/", "//", "*", "/v1/task/%0d%0aX:1"),
+    ],
+)
+def test_tricks_with_a_path_lead_nowhere(sandbox: Sandbox, live: Any, path: str) -> None:
+    """Paths are matched as they are on the wire; a name in one is decoded once, and names nothing that is there."""
+    status, body = _sent(sandbox, _head(sandbox, path))
+    assert (status, body["status_code"]) == (404, 404)
     assert live.total() == 0
 
 
@@ -92,6 +117,20 @@ def test_a_refusal_leaves_the_connection_as_it_was(sandbox: Sandbox, line: str) 
                 headers = dict(line.decode().lower().strip().split(": ", 1) for line in iter(reply.readline, b"\r\n"))
                 reply.read(int(headers["content-length"]))
                 assert status in wanted
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET /v1/ta", b"POST /v1/task/categorization HTTP/1.1\r\nHost: 127"])
+def test_a_request_that_never_ends_holds_nobody_up(sandbox: Sandbox, live: Any, begun: bytes) -> None:
+    """Nor does one whose body stops short; others are answered meanwhile, and hanging up is no error."""
+    address = urlsplit(sandbox.url)
+    body = (
+        _head(sandbox, "/").replace(b"GET / ", b"POST /v1/task/categorization ")[:-2] + b"Content-Length: 100\r\n\r\n{"
+    )
+    for part in (begun, body):
+        with socket.create_connection((address.hostname or "", address.port or 0), timeout=30) as sock:
+            sock.sendall(part)
+            assert live.total() == 0
+    assert live.total() == 0
 
 
 def test_a_whole_url_as_target_is_understood(sandbox: Sandbox) -> None:
