@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 import pyarrow as pa
 
 from refonte_frames.client import Client, resolve_client
-from refonte_frames.errors import BadRequest, ColumnError, Conflict, InputError, NotFound, RowErrors
+from refonte_frames.errors import ApiError, BadRequest, ColumnError, Conflict, InputError, NotFound, RowErrors
 from refonte_frames.frames import as_pandas
 from refonte_frames.resources.asking import ask, checked_name, post, with_remedy
 from refonte_frames.resources.emails import check_emails, emails_of, shown_cell
 from refonte_frames.resources.named import Named
 from refonte_frames.resources.objects import extra_of, frame_of_rows, taken, taken_texts
 from refonte_frames.resources.whole_or_not import each_that_can
-from refonte_frames.transport.calls import Call, path_of
+from refonte_frames.transport.calls import Call
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from refonte_frames.errors import ApiError
 
 __all__ = [
     "assign",
@@ -468,9 +467,12 @@ def update_group(
     if both:
         raise InputError(f"{both[0]} is to be added and removed; nothing was sent.")
     body = {key: emails for key, emails in (("add_emails", added), ("remove_emails", removed)) if emails}
-    path = path_of("studio", "projects", checked_name(project, "project"), "groups", checked_name(group, "group"))
-    call = Call("PUT", path, body=post(body=body).body)
-    return _of_project(call, project, resolve_client(client), f"the change of group {group!r}", group=group)
+    path = ("studio", "projects", checked_name(project, "project"), "groups", checked_name(group, "group"))
+    client = resolve_client(client)
+    try:
+        return _put(client, *path, body=body)
+    except (NotFound, BadRequest) as error:
+        raise _refused(error, project, f"the change of group {group!r}", group=group) from error
 
 
 # batches
@@ -560,9 +562,9 @@ def assign_batch(batch: str, groups: str | Iterable[str], *, client: Client | No
     """
     names = [groups] if isinstance(groups, str) else list(groups)
     body = {"groups": list(dict.fromkeys(checked_name(name, "group") for name in names))}
-    call = Call("PUT", path_of("studio", "batches", checked_name(batch, "batch")), body=post(body=body).body)
+    checked_name(batch, "batch")
     try:
-        return ask(resolve_client(client), call, dict[str, Any])
+        return _put(resolve_client(client), "studio", "batches", batch, body=body)
     except NotFound as error:
         raise with_remedy(
             error, f"There is no batch {batch!r} for this key (test and live keys share nothing): check the name."
@@ -840,6 +842,17 @@ def _of_project(call: Call, project: str, client: Client, what: str, *, group: s
         return ask(client, call, dict[str, Any])
     except (NotFound, BadRequest) as error:
         raise _refused(error, project, what, group=group) from error
+
+
+def _put(client: Client, *path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Send a change by PUT, as the documentation's samples do, and by POST, as its headings say, where PUT is none."""
+    call = post(*path, body=body, is_repeatable=True)
+    try:
+        return ask(client, replace(call, method="PUT"), dict[str, Any])
+    except ApiError as error:
+        if error.status_code != 405:
+            raise
+        return ask(client, call, dict[str, Any])
 
 
 def _refused(error: ApiError, project: str, what: str, *, group: str | None = None) -> ApiError:

@@ -42,6 +42,13 @@ assert_type(rf.audit(frame, accepted="is_good", comments="remark", journal="audi
 assert_type(rf.results(frame), pd.DataFrame)
 assert_type(rf.results(frame, annotations=True), tuple[pd.DataFrame, pd.DataFrame])
 assert_type(rf.wait("batch", poll_secs=5, timeout_secs=60), pd.DataFrame)
+assert_type(rf.files.upload(["a.png"], project="kittens"), pd.DataFrame)
+assert_type(rf.files.list("kittens", metadata={"camera": 1}), pd.DataFrame)
+assert_type(rf.quality_tasks.create(frame, kind="training", expected="text", type="categorization"), pd.DataFrame)
+assert_type(rf.teams.invite("ann@example.org", "labeler"), pd.DataFrame)
+assert_type(rf.studio.sync_assignments(frame, dry_run=False), pd.DataFrame)
+assert_type(rf.studio.set_priorities(["b", "a"]), pd.DataFrame)
+rf.studio.complete_tasks("kittens", batches=["a"])["tasks_completed"]
 
 try:
     submit(frame)
