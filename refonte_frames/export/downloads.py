@@ -35,6 +35,7 @@ from refonte_frames.export.tables import to_pandas
 from refonte_frames.frames import as_pandas
 from refonte_frames.progress import bar
 from refonte_frames.transport import retries
+from refonte_frames.transport.http import Visitor, addresses_of
 from refonte_frames.transport.strangers import Refused, Target, is_public, target_of
 
 if TYPE_CHECKING:
@@ -155,8 +156,9 @@ def download_attachments(  # noqa: PLR0913 - each bound and permission is worth 
             raise InputError(f"{name} is a number above 0, not {value!r}.")
     rules = _Rules(_hosts(allow_hosts), _endings(content_types), int(max_bytes), float(timeout_secs))
     wanted = list(_wanted(tasks_or_export, client))
-    with _folder(Path(path)) as folder:
-        job = _Job(folder, rules, int(max_total_bytes))
+    visitor = Visitor(timeout_secs=rules.timeout_secs, pool_size=int(max_workers))
+    with contextlib.closing(visitor), _folder(Path(path)) as folder:
+        job = _Job(folder, rules, visitor, int(max_total_bytes))
         done = job.run(wanted, max_workers=int(max_workers), progress=progress)
     columns = [pa.array([getattr(row, name) for row in done], _SCHEMA.field(name).type) for name in _SCHEMA.names]
     return to_pandas(pa.table(columns, schema=_SCHEMA))
@@ -251,6 +253,7 @@ class _Job:
 
     folder: Path
     rules: _Rules
+    visitor: Visitor
     max_total_bytes: int
     _present: dict[str, str] = field(default_factory=dict)
     _taken: int = 0
@@ -290,7 +293,7 @@ class _Job:
                 self._fetch(wanted, done)
             except Refused as reason:
                 done.outcome, done.error = "refused", str(reason)
-            except (_Failed, NoReplyError) as reason:
+            except _Failed as reason:
                 done.outcome, done.error = "failed", str(reason)
             except _Full:
                 self._stop.set()
@@ -308,24 +311,41 @@ class _Job:
         """Fetch one file, and try again where that can help."""
         tries = 0
         while True:
-            with self._answer(wanted.url) as (target, visit):
-                if visit.status == 200:
-                    self._take(target, visit, wanted.stem, done)
-                    return
-                outcome = retries.Outcome(visit.status, retry_after_secs=retries.retry_after_secs(visit.headers))
             tries += 1
-            verdict = retries.decide(
-                outcome,
-                may_be_repeated=True,
-                tries=tries,
-                throttles=tries,
-                jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
-                max_tries=_MAX_TRIES,
-            )
-            if isinstance(verdict, retries.GiveUp) or tries >= _MAX_TRIES or verdict.secs > _LONGEST_WAIT_SECS:
-                raise _Failed(f"{target.shown} was answered with {outcome.status}")
-            if self._stop.wait(verdict.secs):
-                raise _Full
+            try:
+                with self._answer(wanted.url) as (target, visit):
+                    if visit.status == 200:
+                        self._take(target, visit, wanted.stem, done)
+                        return
+                    pause = retries.retry_after_secs(visit.headers)
+                    outcome = retries.Outcome(visit.status, retry_after_secs=pause)
+                    reason = f"{target.shown} was answered with {visit.status}"
+            except NoReplyError as error:
+                outcome, reason = retries.Outcome(None, was_sent=error.was_sent), error.message
+            self._wait(outcome, tries, reason)
+
+    def _wait(self, outcome: retries.Outcome, tries: int, reason: str) -> None:
+        """Wait for the next try, or give up.
+
+        Raises
+        ------
+        _Failed
+            There is no next try.
+        _Full
+            The call is stopped.
+        """
+        verdict = retries.decide(
+            outcome,
+            may_be_repeated=True,
+            tries=tries,
+            throttles=tries,
+            jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
+            max_tries=_MAX_TRIES,
+        )
+        if isinstance(verdict, retries.GiveUp) or tries >= _MAX_TRIES or verdict.secs > _LONGEST_WAIT_SECS:
+            raise _Failed(reason)
+        if self._stop.wait(verdict.secs):
+            raise _Full
 
     @contextlib.contextmanager
     def _answer(self, url: str) -> Iterator[tuple[Target, Visit]]:
@@ -344,9 +364,6 @@ class _Job:
         raise Refused(f"more than {_MAX_REDIRECTS} redirects")
 
     def _visit(self, target: Target) -> Visit:
-        # Late: requests takes a quarter of a second to import.
-        from refonte_frames.transport.http import Visit, addresses_of  # noqa: PLC0415
-
         addresses = addresses_of(target)
         if not addresses:
             raise _Failed(f"nobody knows the host {target.host}")
@@ -354,7 +371,7 @@ class _Job:
         if private is not None:
             where = private if private == target.host else f"{target.host} stands for {private}, which"
             raise Refused(f"{where} is no public address; allow_hosts=[{target.host!r}] would allow it")
-        return Visit(target, addresses[0], timeout_secs=self.rules.timeout_secs)
+        return self.visitor.visit(target, addresses[0])
 
     def _take(self, target: Target, visit: Visit, stem: str, done: _Done) -> None:
         """Write a file beside its place, and rename it when it is whole."""

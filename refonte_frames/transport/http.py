@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from refonte_frames.transport.redact import Secret
     from refonte_frames.transport.strangers import Target
 
-__all__ = ["MAX_REPLY_BYTES", "Transport", "Visit", "addresses_of"]
+__all__ = ["MAX_REPLY_BYTES", "Transport", "Visit", "Visitor", "addresses_of"]
 
 #: A page of 100 tasks is well below this; a reply above it is taken for an attack or a fault.
 MAX_REPLY_BYTES: Final = 64 * 2**20
@@ -323,48 +323,91 @@ def addresses_of(target: Target) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-class Visit:
-    """One GET of a URL of somebody else's, at one address: no key, no .netrc, no proxy, no redirect, no encoding.
+class Visitor:
+    """Asks hosts that are not the service's: no key, no .netrc, no proxy, no redirect, no encoding of the body.
+
+    Connections are kept per host and address; a visitor serves many threads.
 
     Parameters
     ----------
-    target : Target
-        What to ask for.
-    address : str
-        Where to connect; the certificate has to be the host's all the same. A name is not resolved again: in between
-        it may have come to mean another machine.
     timeout_secs : float
-        Until the last byte is read.
-
-    Raises
-    ------
-    NoReplyError
-        No connection, or no complete answer in time; also while `chunks` are read.
+        From the first byte sent to the last byte read of one request.
+    pool_size : int
+        Connections kept open per host.
     """
 
-    def __init__(self, target: Target, address: str, *, timeout_secs: float) -> None:
-        self._target = target
-        self._pool = _pool_at(target, address)
-        _deadline.ends_at = time.monotonic() + timeout_secs
+    def __init__(self, *, timeout_secs: float, pool_size: int) -> None:
+        self._timeout_secs = timeout_secs
+        self._pool_size = pool_size
+        self._lock = threading.Lock()
+        self._pools: dict[tuple[str, str, int, str], urllib3.connectionpool.HTTPConnectionPool] = {}
+
+    def visit(self, target: Target, address: str) -> Visit:
+        """Send a GET.
+
+        Parameters
+        ----------
+        target : Target
+            What to ask for.
+        address : str
+            Where to connect; the certificate has to be the host's all the same. A name is not resolved again: in
+            between it may have come to mean another machine.
+
+        Raises
+        ------
+        NoReplyError
+            No connection, or no complete answer in time; also while the body is read.
+        """
+        _deadline.ends_at = time.monotonic() + self._timeout_secs
         headers = {"Host": target.authority, "Accept": "*/*", "Accept-Encoding": "identity"}
         try:
-            answer = self._pool.urlopen(
+            answer = self._pool(target, address).urlopen(
                 "GET",
                 target.path,
                 headers=headers | {"User-Agent": "refonte-frames"},
                 retries=False,
                 redirect=False,
                 assert_same_host=False,
-                timeout=urllib3.Timeout(connect=min(_CONNECT_SECS, timeout_secs), read=timeout_secs),
+                timeout=urllib3.Timeout(connect=min(_CONNECT_SECS, self._timeout_secs), read=self._timeout_secs),
                 preload_content=False,
                 decode_content=False,
             )
         except (HTTPError, OSError, http.client.HTTPException) as error:
-            self._pool.close()
-            raise self._no_reply(error) from None
-        self._answer = cast("urllib3.HTTPResponse", answer)
-        self.status = self._answer.status
-        self.headers = {name.lower(): value for name, value in self._answer.headers.items()}
+            raise _no_visit(target, error) from None
+        return Visit(target, cast("urllib3.HTTPResponse", answer))
+
+    def close(self) -> None:
+        """Close all connections."""
+        with self._lock:
+            for pool in self._pools.values():
+                pool.close()
+            self._pools.clear()
+
+    def _pool(self, target: Target, address: str) -> urllib3.connectionpool.HTTPConnectionPool:
+        place = (target.scheme, target.host, target.port, address)
+        with self._lock:
+            if place not in self._pools:
+                self._pools[place] = _pool_at(target, address, self._pool_size)
+            return self._pools[place]
+
+
+class Visit:
+    """The answer to one GET of a `Visitor`.
+
+    Attributes
+    ----------
+    status : int
+        HTTP status.
+    headers : dict of str to str
+        Names in lower case.
+    """
+
+    def __init__(self, target: Target, answer: urllib3.HTTPResponse) -> None:
+        self._target = target
+        self._answer = answer
+        self._is_read = False
+        self.status = answer.status
+        self.headers = {name.lower(): value for name, value in answer.headers.items()}
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the body as it comes."""
@@ -372,15 +415,18 @@ class Visit:
             try:
                 chunk = self._answer.read(_READ_BYTES, decode_content=False)
             except (HTTPError, OSError, http.client.HTTPException) as error:
-                raise self._no_reply(error) from None
+                raise _no_visit(self._target, error) from None
             if not chunk:
+                self._is_read = True
                 return
             yield chunk
 
     def close(self) -> None:
-        """End the connection, read to its end or not."""
-        self._answer.close()
-        self._pool.close()
+        """Give the connection back; one with a body that was not read to its end is of no use to anybody."""
+        if self._is_read:
+            self._answer.release_conn()
+        else:
+            self._answer.close()
 
     def __enter__(self) -> Self:
         return self
@@ -388,19 +434,20 @@ class Visit:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _no_reply(self, error: Exception) -> NoReplyError:
-        was_sent = not isinstance(error, NewConnectionError | ConnectTimeoutError)
-        return NoReplyError(f"no complete answer from {self._target.authority}: {_cause(error)}", was_sent=was_sent)
+
+def _no_visit(target: Target, error: Exception) -> NoReplyError:
+    was_sent = not isinstance(error, NewConnectionError | ConnectTimeoutError)
+    return NoReplyError(f"no complete answer from {target.authority}: {_cause(error)}", was_sent=was_sent)
 
 
-def _pool_at(target: Target, address: str) -> urllib3.connectionpool.HTTPConnectionPool:
+def _pool_at(target: Target, address: str, pool_size: int) -> urllib3.connectionpool.HTTPConnectionPool:
     if target.scheme == "http":
-        return _Pool(address, target.port, maxsize=1)
+        return _Pool(address, target.port, maxsize=pool_size)
     own_bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
     return _TLSPool(
         address,
         target.port,
-        maxsize=1,
+        maxsize=pool_size,
         cert_reqs="CERT_REQUIRED",
         ca_certs=own_bundle or requests.utils.DEFAULT_CA_BUNDLE_PATH,
         server_hostname=target.host,

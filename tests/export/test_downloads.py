@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import ssl
@@ -13,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
+from raw_server import RawServer
 from service import post
 
 import refonte_frames as rf
 from refonte_frames.export.attachments import Attachment, attachments_of, ending_of
-from refonte_frames.transport.http import Visit, addresses_of
+from refonte_frames.transport.http import Visitor, addresses_of
 from refonte_frames.transport.strangers import Refused, is_public, target_of
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ class Host:
     """A host of files: answers by path, and remembers what it was asked with which headers."""
 
     def __init__(self) -> None:
+        self.connections = 0
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.answers: dict[str, Callable[[BaseHTTPRequestHandler], None]] = {}
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -59,6 +62,13 @@ class Host:
 
     def _handler(host: Any) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - self is the handler's
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def setup(self) -> None:
+                host.connections += 1
+                super().setup()
+
             def do_GET(self) -> None:
                 host.asked.append((self.path, dict(self.headers.items())))
                 host.answers[self.path.partition("?")[0]](self)
@@ -81,6 +91,11 @@ def host() -> Iterator[Host]:
 def tasks(*urls: Any) -> pd.DataFrame:
     """Make a frame of tasks with one attachment each."""
     return pd.DataFrame({"task_id": [f"{at:024x}" for at in range(len(urls))], "attachment": list(urls)})
+
+
+def visiting() -> contextlib.closing[Visitor]:
+    """Make a visitor that is closed in the end."""
+    return contextlib.closing(Visitor(timeout_secs=10, pool_size=2))
 
 
 def fetch(host: Host, frame: Any, path: Path, **options: Any) -> pd.DataFrame:
@@ -228,7 +243,7 @@ def test_the_connection_goes_to_the_address_that_was_checked(host: Host) -> None
     name = f"images.invalid:{host.server.server_port}"
     target = target_of(f"http://{name}/a.jpg", allow_hosts=[name])
     assert addresses_of(target) == []
-    with Visit(target, "127.0.0.1", timeout_secs=10) as visit:
+    with visiting() as visitor, visitor.visit(target, "127.0.0.1") as visit:
         assert b"".join(visit.chunks()) == JPEG
     assert host.asked[0][1]["Host"] == name
 
@@ -250,10 +265,11 @@ def test_the_certificate_has_to_be_that_of_the_host(tmp_path: Path, monkeypatch:
     context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
     host.server.socket = context.wrap_socket(host.server.socket, server_side=True)
     port = host.server.server_port
-    with Visit(target_of(f"https://files.example.org:{port}/a.jpg"), "127.0.0.1", timeout_secs=10) as visit:
-        assert b"".join(visit.chunks()) == JPEG
-    with pytest.raises(rf.NoReplyError, match=r"no complete answer from other\.example\.org"):
-        Visit(target_of(f"https://other.example.org:{port}/a.jpg"), "127.0.0.1", timeout_secs=10)
+    with visiting() as visitor:
+        with visitor.visit(target_of(f"https://files.example.org:{port}/a.jpg"), "127.0.0.1") as visit:
+            assert b"".join(visit.chunks()) == JPEG
+        with pytest.raises(rf.NoReplyError, match=r"no complete answer from other\.example\.org"):
+            visitor.visit(target_of(f"https://other.example.org:{port}/a.jpg"), "127.0.0.1")
     host.server.shutdown()
     host.server.server_close()
 
@@ -289,6 +305,36 @@ def test_a_host_that_fails_is_asked_again(host: Host, tmp_path: Path) -> None:
     frame = fetch(host, tasks(shaky, gone), tmp_path)
     assert frame["outcome"].tolist() == ["downloaded", "failed"]
     assert [path for path, _ in host.asked].count("/b.jpg") == 3
+
+
+def test_connections_are_kept(host: Host, tmp_path: Path) -> None:
+    """No more of them are made than there are workers."""
+    urls = [host.serves(f"/{at}.jpg") for at in range(30)]
+    frame = fetch(host, tasks(*urls), tmp_path, max_workers=2)
+    assert frame["outcome"].eq("downloaded").all()
+    assert host.connections <= 2
+
+
+def test_a_connection_that_breaks_is_tried_again(host: Host, tmp_path: Path) -> None:
+    """What came of the first try is thrown away."""
+    url = host.serves("/a.jpg", b"half", times=1, Content_Length="999", Connection="close")
+    frame = fetch(host, tasks(url), tmp_path)
+    assert frame["outcome"].tolist() == ["downloaded"]
+    assert len(named(frame, tmp_path)) == 1
+    assert [path for path, _ in host.asked] == ["/a.jpg"] * 2
+
+
+def test_a_file_that_drips_ends_at_its_time(tmp_path: Path) -> None:
+    """All its bytes together, not each of them."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: 999\r\n\r\n"
+    with RawServer([[head, *[b"x"] * 900]] * 3, gap_secs=0.05) as server:
+        host = server.base_url.split("/")[2]
+        frame = tasks(f"http://{host}/a.jpg")
+        done = rf.download_attachments(frame, tmp_path, allow_hosts=[host], timeout_secs=0.2, progress=False)
+        assert len(server.requests) == 3
+    assert done["outcome"].tolist() == ["failed"]
+    assert "no complete answer" in done["error"][0]
+    assert named(done, tmp_path) == []
 
 
 def test_the_bound_of_a_call_stops_it_and_the_next_goes_on(host: Host, tmp_path: Path) -> None:
