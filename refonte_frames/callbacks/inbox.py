@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Arrival", "Hint", "Inbox", "Outcome", "Verify", "inbox_path"]
 
-#: `stored`: in the dataset as it now stands. `outside`: of a task that the dataset's filters leave out. `missing`: the
-#: service does not know the task. `noted`: nothing for a dataset, as that a batch has ended.
-Outcome = Literal["stored", "outside", "missing", "noted"]
+#: `stored`: in the dataset as it now stands. `outside`: not in it: its filters leave the task out, or the service does
+#: not know it. `noted`: nothing for a dataset, as that a batch has ended.
+Outcome = Literal["stored", "outside", "noted"]
 #: Whether an export reads the task from the service again or takes it from the delivery.
 Verify = Literal["refetch", "body"]
 
@@ -137,6 +137,12 @@ class Inbox:
         )
         with self._guarded("cannot be read"):
             return [Hint(*line) for line in self._db.execute(query, (after, limit))]
+
+    def newest_waiting(self) -> int:
+        """Tell the number of the newest delivery that no export has settled yet; 0 for none."""
+        query = "SELECT coalesce(max(number), 0) FROM deliveries WHERE outcome IS NULL"
+        with self._guarded("cannot be read"):
+            return int(self._db.execute(query).fetchone()[0])
 
     def settle(self, outcomes: Mapping[int, Outcome]) -> None:
         """Note what became of deliveries, by number; their bodies are dropped."""

@@ -173,9 +173,9 @@ def received(path: str | os.PathLike[str]) -> pd.DataFrame:
     pandas.DataFrame
         One row for each announcement, in the order of the first arrival: `kind` (task, batch, unknown), `name` (the
         task's id or the batch's name), `status`, `first_at` and `last_at` (UTC), `times` (1 and the repeats),
-        `outcome` (null while it waits for an export, then ``stored``; ``outside`` for tasks that the dataset's filters
-        leave out; ``missing`` where the service does not know the task; ``noted`` where there is nothing for a dataset
-        in it) and `settled_at`.
+        `outcome` (null while it waits for an export, then ``stored``; ``outside`` for tasks that are not in the
+        dataset, because its filters leave them out or the service does not know them; ``noted`` where there is nothing
+        for a dataset in it) and `settled_at`.
 
     Raises
     ------

@@ -113,7 +113,10 @@ class Manifest(Struct, frozen=True, kw_only=True):
 
 
 class Job(Struct, frozen=True):
-    """One window of a run, with the bounds that an increment adds to the folder's filters."""
+    """One window of a run, with the bounds that an increment adds to the folder's filters.
+
+    With `announced_upto` it is no window, but the tasks that callbacks announced up to this number.
+    """
 
     start: int | None = None
     end: int | None = None
@@ -121,6 +124,7 @@ class Job(Struct, frozen=True):
     completed_after: int | None = None
     created_since: int | None = None
 
+    announced_upto: int | None = None
 
 class RunPlan(Struct, frozen=True, kw_only=True):
     """What a run set out to do; written before the first window is read.
@@ -144,6 +148,7 @@ class RunPlan(Struct, frozen=True, kw_only=True):
     folds: bool = True
     made_by: str = "export"
 
+    announced_upto: int = 0
 
 class WindowDone(Struct, frozen=True):
     """A finished window: its files by part and table, counts, and the tasks near its bounds that it brought."""

@@ -12,6 +12,7 @@ from msgspec import structs
 
 from refonte_frames.client import resolve_client
 from refonte_frames.errors import InputError
+from refonte_frames.export.announced import newest_announced, read_announced, settle_announced
 from refonte_frames.export.columns import TASK_TABLES
 from refonte_frames.export.dataset import PARTS, Dataset, Job, RunPlan, Settings, WindowDone, new_run_id
 from refonte_frames.export.drift import Drift
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from refonte_frames.export.filters import TimeLike
     from refonte_frames.progress import Bar
 
-__all__ = ["export_tasks", "watermark_of"]
+__all__ = ["export_tasks", "take_announced", "watermark_of"]
 
 _SECOND: Final = 1_000_000
 _DAY: Final = 86_400 * _SECOND
@@ -61,6 +62,8 @@ _FAR_FUTURE: Final = 4_102_444_800 * _SECOND
 _BUFFERED_TASKS: Final = 12_000
 #: Row groups of fewer tasks cost more to write and to read than the memory is worth.
 _SMALLEST_GROUP: Final = 1_000
+#: Runs that bring some tasks to those that are there.
+_ADDING: Final = ("increment", "announced")
 
 
 def export_tasks(  # noqa: PLR0913 - the filters are the service's own names, each worth a keyword
@@ -196,6 +199,28 @@ def export_tasks(  # noqa: PLR0913 - the filters are the service's own names, ea
         return exporter.run()
 
 
+def take_announced(dataset: Dataset, manifest: Manifest, client: Client | None) -> None:
+    """Read the tasks that callbacks announced into a dataset whose lock is held; sends nothing where there are none.
+
+    Raises
+    ------
+    ConfigError
+        There are some, and no client can be made.
+    """
+    if not newest_announced(dataset):
+        return
+    settings = manifest.settings
+    order = _Order(
+        tuple(settings.tables),
+        filters_of(**settings.filters),
+        is_incremental=True,
+        lookback=None,
+        folds=True,
+        promote=settings.promote,
+    )
+    _Exporter(resolve_client(client), dataset, order, progress=False).take_announced(manifest)
+
+
 def _lookback_micros(lookback: Any) -> int | None:
     days = lookback / timedelta(days=1) if isinstance(lookback, timedelta) else lookback
     if days is None:
@@ -250,6 +275,8 @@ class _Exporter:
     progress: bool
     _began: float = field(default_factory=time.monotonic)
     _answers_before: dict[str, int] = field(default_factory=dict)
+    #: Deliveries that were settled while reading.
+    _settled: dict[str, int] = field(default_factory=dict)
 
     def run(self) -> ExportReport:
         self._answers_before = self.client.requests_by_status()
@@ -269,9 +296,36 @@ class _Exporter:
             if manifest is not None and self._serves(manifest):
                 return report
         plan = None
+        # Before anything is read: what is announced later may have happened after it was read.
+        announced = newest_announced(self.dataset)
         if self.order.is_incremental and manifest is not None:
-            plan = self._plan_increment(settings, manifest)
-        plan = structs.replace(plan or self._plan_all(settings, manifest), folds=order.folds)
+            plan = self._plan_increment(settings, manifest, announced)
+        plan = structs.replace(plan or self._plan_all(settings, manifest), folds=order.folds, announced_upto=announced)
+        return self._finish(self.dataset.begin(plan), is_resumed=False)
+
+    def take_announced(self, manifest: Manifest) -> ExportReport | None:
+        """Read the tasks that callbacks announced and no others; None where there are none."""
+        self._answers_before = self.client.requests_by_status()
+        announced = newest_announced(self.dataset)
+        if not announced:
+            return None
+        now = datetime.now(UTC)
+        plan = RunPlan(
+            run_id=new_run_id(),
+            generation=manifest.generation + 1,
+            settings=manifest.settings,
+            schema_version=SCHEMA_VERSION,
+            started_at=now.isoformat(),
+            began=time.time(),
+            jobs=[Job(announced_upto=announced)],
+            total=manifest.report["service_total"],
+            mode="announced",
+            watermark=manifest.watermark,
+            watermark_source=manifest.report["watermark_source"],
+            honours_updated=manifest.honours_updated,
+            made_by="announced",
+            announced_upto=announced,
+        )
         return self._finish(self.dataset.begin(plan), is_resumed=False)
 
     def _serves(self, manifest: Manifest) -> bool:
@@ -286,7 +340,7 @@ class _Exporter:
         honours = manifest.honours_updated if manifest else None
         return _run_plan(settings, manifest, jobs, plan, is_increment=False, honours=honours)
 
-    def _plan_increment(self, settings: Settings, manifest: Manifest) -> RunPlan | None:
+    def _plan_increment(self, settings: Settings, manifest: Manifest, announced: int) -> RunPlan | None:
         """Plan to read what may have changed; None when only reading everything can tell."""
         honours = manifest.honours_updated
         if honours is None:
@@ -307,6 +361,7 @@ class _Exporter:
             for bound, plan in zip(bounds, plans, strict=True)
             for window in plan.windows
         ]
+        jobs += [Job(announced_upto=announced)] if announced else []
         return _run_plan(settings, manifest, jobs, replace(plans[0], total=total), is_increment=True, honours=True)
 
     def _lookback(self, manifest: Manifest) -> int | None:
@@ -333,7 +388,9 @@ class _Exporter:
         for done in run.finished():
             tally.add(Tally.from_json(done.tally))
         state = self._laid_out(run)
-        watermark, source = watermark_of(run.plan, tally.newest_stamp, now=time.time())
+        watermark, source = run.plan.watermark, run.plan.watermark_source
+        if run.plan.mode != "announced":
+            watermark, source = watermark_of(run.plan, tally.newest_stamp, now=time.time())
         report = ExportReport(
             path=self.dataset.root,
             run_id=run.plan.run_id,
@@ -358,17 +415,27 @@ class _Exporter:
         )
         self.dataset.commit(run, state.files, report.as_json(), watermark, state.deltas)
         warn_of_shortfall(tally, stacklevel=5)
-        return report
+        return replace(report, callbacks=self._settle_announced(run))
+
+    def _settle_announced(self, run: Run) -> dict[str, int]:
+        all_were_read = run.plan.mode not in _ADDING
+        settled = settle_announced(self.dataset, run.plan.announced_upto, all_were_read=all_were_read)
+        for outcome, count in self._settled.items():
+            settled[outcome] = settled.get(outcome, 0) + count
+        return {outcome: count for outcome, count in settled.items() if count}
 
     def _laid_out(self, run: Run) -> State:
         manifest = self.dataset.manifest()
         run.clear_layout()
-        if run.plan.mode != "increment" or manifest is None:
+        if run.plan.mode not in _ADDING or manifest is None:
             return laid_out(self.dataset, run)
         return (folded if run.plan.folds else stacked)(self.dataset, manifest, run)
 
     def _audits_complete_since(self, run: Run) -> str | None:
         manifest = self.dataset.manifest()
+        if run.plan.mode == "announced" and manifest is not None:
+            earlier: str | None = manifest.report["audits_complete_since"]
+            return earlier
         if run.plan.mode != "increment" or manifest is None:
             return None
         since = self._lookback(manifest)
@@ -390,19 +457,27 @@ class _Exporter:
 
             def work(_: Window, position: int, put: Callable[[WindowDone], None]) -> None:
                 index = left[position]
-                source = replace(sources.of(run.plan.jobs[index]), stop=stop)
+                job = run.plan.jobs[index]
+                source = replace(sources.of(job), stop=stop)
                 name = f"{run.stem}-{index:05d}"
                 schemas = run.plan.settings.schemas()
                 groups = max(_SMALLEST_GROUP, _BUFFERED_TASKS // workers)
                 with PartWriter(self.dataset.store, f"{RUN}/{PARTS}", schemas, name, group_tasks=groups) as part:
-                    reading = _Reading(source, run.plan.jobs[index], self.order.promote, part, shown)
-                    done = reading.read(index)
+                    reading = _Reading(source, job, self.order.promote, part, shown)
+                    done = reading.read(index) if job.announced_upto is None else self._take(reading, index)
                     if not stop.is_set():
                         put(done)
 
             windows = [_window_of(run.plan.jobs[index]) for index in left]
             for done in run_windows(windows, work, workers=workers, stop=stop):
                 run.note(done)
+
+    def _take(self, reading: _Reading, index: int) -> WindowDone:
+        """Read what callbacks announced."""
+        upto = reading.job.announced_upto or 0
+        tally, outside = read_announced(self.dataset, reading.source, upto, reading.emit)
+        self._settled["outside"] = self._settled.get("outside", 0) + outside
+        return reading.done(index, tally)
 
 
 class _Sources:
@@ -428,7 +503,7 @@ def _window_of(job: Job) -> Window:
 
 def _expected(run: Run) -> int | None:
     """Say how many tasks a run will read, where that is known."""
-    return None if run.plan.mode == "increment" else run.plan.total
+    return None if run.plan.mode in _ADDING else run.plan.total
 
 
 @dataclass(slots=True)
@@ -443,12 +518,16 @@ class _Reading:
     _drift: Drift = field(default_factory=Drift)
 
     def read(self, index: int) -> WindowDone:
-        window = _window_of(self.job)
-        tally = read_window(self.source, window, self._emit)
-        tally.drift.add(self._drift)
-        return WindowDone(index, self.part.finish(), tally.as_json(), self.source.border.owned(window))
+        return self.done(index, read_window(self.source, _window_of(self.job), self.emit))
 
-    def _emit(self, batches: Batches) -> None:
+    def done(self, index: int, tally: Tally) -> WindowDone:
+        """Say that the window is finished, and what it came to."""
+        tally.drift.add(self._drift)
+        border = self.source.border.owned(_window_of(self.job))
+        return WindowDone(index, self.part.finish(), tally.as_json(), border)
+
+    def emit(self, batches: Batches) -> None:
+        """Write rows."""
         self.part.write(batches | {"tasks": promoted(batches["tasks"], self.promote, self._drift)})
         self.shown.update(batches["tasks"].num_rows)
 

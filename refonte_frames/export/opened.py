@@ -15,7 +15,7 @@ from refonte_frames.errors import ColumnError, ExportError, InputError
 from refonte_frames.export.attempts import export_attempts
 from refonte_frames.export.batch_dataset import export_batches
 from refonte_frames.export.dataset import DELTA, Dataset, RunPlan, new_run_id, write_empty
-from refonte_frames.export.export import export_tasks
+from refonte_frames.export.export import export_tasks, take_announced
 from refonte_frames.export.filters import filters_of
 from refonte_frames.export.fold import compacted
 from refonte_frames.export.layers import visible
@@ -332,22 +332,31 @@ class Export:
         self._manifest = self._dataset.manifest() or self._manifest
         return report
 
-    def compact(self) -> None:
+    def compact(self, *, client: Client | None = None) -> None:
         """Write all files anew: sorted, in large row groups, with the increments under ``_delta/`` put in.
 
-        Sends nothing. Costs about as much as writing the folder did. A run that was killed and not gone on with
-        begins anew afterwards. Superseded files stay for an hour. Killed at any instant, the folder is as before or
-        as it is to be.
+        Sends nothing, unless callbacks were received into the folder: the tasks that they announced are read first.
+        Costs about as much as writing the folder did. A run that was killed and not gone on with begins anew
+        afterwards. Superseded files stay for an hour. Killed at any instant, the folder is as before or as it is to be.
+
+        Parameters
+        ----------
+        client : Client, optional
+            Asked for the tasks that callbacks announced. Default: made from the environment, if there are any.
 
         Raises
         ------
         ExportError
             If the folder cannot be written, or somebody else is writing to it.
+        ConfigError
+            If callbacks wait and no client can be made.
         """
         with self._dataset.lock(), self._dataset.writing():
             self._dataset.settle()
             manifest = self._dataset.manifest() or self._manifest
             if "tasks" in manifest.settings.tables:
+                take_announced(self._dataset, manifest, client)
+                manifest = self._dataset.manifest() or manifest
                 run = self._dataset.begin(_plan_of_compaction(manifest))
                 state = compacted(self._dataset, manifest, run)
                 files = {table: entries or [write_empty(run, table)] for table, entries in state.files.items()}

@@ -56,6 +56,8 @@ class ExportReport:
         ``unchanged``, and how many others stayed as ``unlisted``.
     """
 
+    callbacks : dict of str to int
+        Deliveries that this call settled, by outcome; see `refonte_frames.callbacks.received`.
     path: Path
     run_id: str
     mode: str
@@ -79,6 +81,7 @@ class ExportReport:
     changes: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
+    callbacks: dict[str, int] = field(default_factory=dict)
         """Return the report as plain JSON types, without the path."""
         return {name: value for name, value in asdict(self).items() if name != "path"}
 
@@ -106,6 +109,8 @@ class ExportReport:
         ]
         notes = self._drift_notes()
         if self.windows_unsettled:
+        if self.callbacks:
+            lines.append(f"  callbacks {', '.join(f'{count:,} {name}' for name, count in self.callbacks.items())}")
             notes.append(f"{self.windows_unsettled} windows never added up to the service's total")
         if notes:
             lines.append(f"  look at   {', '.join(notes)}")
