@@ -262,6 +262,9 @@ class Objects:
         return self._root
 
     def read(self, name: str) -> bytes | None:
+        # What others wrote meanwhile is not in the listings that fsspec keeps.
+        if isinstance(self._fs, pafs.PyFileSystem) and isinstance(self._fs.handler, pafs.FSSpecHandler):
+            self._fs.handler.fs.invalidate_cache()
         try:
             with self.open(name) as file:
                 body: bytes = file.read()
