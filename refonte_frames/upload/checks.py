@@ -12,12 +12,16 @@ from refonte_frames.cells import CellError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["check_fields", "tidy_field"]
+__all__ = ["CHECKS", "TIDIED", "check_attachments", "check_fields", "tidy_field"]
 
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 #: A path on this machine: rooted, relative with dots, home, a drive, a file URL.
 _LOCAL: Final = re.compile(r"(/|\./|\.\./|~|\\|[A-Za-z]:[\\/]|file:)")
 _FILE_NAME: Final = re.compile(r"[^\s?#]*\.[A-Za-z0-9]{2,5}")
+
+
+#: Fields that `tidy_field` may change.
+TIDIED: Final = frozenset({"priority", "tags"})
 
 
 def tidy_field(name: str, value: Any) -> Any:
@@ -44,7 +48,7 @@ def check_fields(body: Mapping[str, Any], *, may_be_text: bool = False) -> None:
     CellError
         For the first field that breaks a documented rule.
     """
-    for name, check in _CHECKS.items():
+    for name, check in CHECKS.items():
         value = body.get(name)
         if value is not None:
             try:
@@ -52,10 +56,21 @@ def check_fields(body: Mapping[str, Any], *, may_be_text: bool = False) -> None:
             except CellError as error:
                 raise CellError(error.code, str(error), parameter=name) from None
     if body.get("attachment_type", "text" if may_be_text else None) != "text":
-        _check_attachment(body.get("attachment"))
-        attachments = body.get("attachments")
-        for item in attachments if isinstance(attachments, list) else ():
-            _check_attachment(item)
+        check_attachments(body)
+
+
+def check_attachments(body: Mapping[str, Any]) -> None:
+    """Refuse attachments that are paths on this machine.
+
+    Raises
+    ------
+    CellError
+        For the first of them.
+    """
+    _check_attachment(body.get("attachment"))
+    attachments = body.get("attachments")
+    for item in attachments if isinstance(attachments, list) else ():
+        _check_attachment(item)
 
 
 def _check_priority(value: Any) -> None:
@@ -107,6 +122,8 @@ def _check_metadata(value: Any) -> None:
 
 def _check_attachment(value: Any) -> None:
     """Refuse a path on this machine: the service takes the task, and fails it hours later."""
+    if isinstance(value, str) and value.startswith(("https://", "http://", "s3://", "gs://")):
+        return
     if not isinstance(value, str) or (not _LOCAL.match(value) and ("://" in value or not _FILE_NAME.fullmatch(value))):
         return
     raise CellError(
@@ -117,7 +134,8 @@ def _check_attachment(value: Any) -> None:
     )
 
 
-_CHECKS: Final[dict[str, Callable[[Any], None]]] = {
+#: What a value of a common field must be.
+CHECKS: Final[dict[str, Callable[[Any], None]]] = {
     "priority": _check_priority,
     "tags": _check_tags,
     "callback_url": _check_callback,

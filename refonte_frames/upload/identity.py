@@ -8,22 +8,34 @@ without the parameters that sign them. The first 26 characters of its base32 for
 
 from __future__ import annotations
 
-import base64
 import functools
 import hashlib
 import re
 import unicodedata
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
+import numpy as np
 
 from refonte_frames.api import OTHER_TASK_TYPES, TASK_TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["RECIPE_VERSION", "Canon", "auto_unique_id", "idempotency_key", "is_auto_id", "unsigned"]
+__all__ = [
+    "RECIPE_VERSION",
+    "Canon",
+    "CanonOrder",
+    "auto_unique_id",
+    "canonical_bytes",
+    "id_prefix",
+    "id_tails",
+    "idempotency_key",
+    "is_auto_id",
+    "unsigned",
+]
 
 RECIPE_VERSION: Final = 1
 _NOT_HASHED: Final = frozenset(
@@ -37,6 +49,9 @@ _SAS: Final = frozenset(
     {"sv", "ss", "srt", "sp", "se", "st", "spr", "sig", "sr", "sip", "skoid", "sktid", "skt", "ske", "sks", "skv"}
 )
 _DIGEST_CHARS: Final = 26
+_TAIL_BYTES: Final = 17
+_ALPHABET: Final = np.frombuffer(b"abcdefghijklmnopqrstuvwxyz234567", dtype=np.uint8)
+_PLACES: Final = np.array([16, 8, 4, 2, 1], dtype=np.uint8)
 #: One URL and nothing else: a text that mentions a URL is a text.
 _IS_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+").fullmatch
 _AUTO_ID: Final = re.compile(rf"(.+)/({'|'.join((*TASK_TYPES, *OTHER_TASK_TYPES))})/[a-z2-7]{{26}}(?:#([0-9]+))?")
@@ -99,25 +114,46 @@ class Canon:
     """
 
     def __init__(self, constants: Mapping[str, Any]) -> None:
-        pairs = {name: _pair(name, value) for name, value in constants.items()}
-        self._labeled = {name: pair for name, pair in pairs.items() if name not in _NOT_HASHED}
-        self._rest = {name: pair for name, pair in pairs.items() if name in _NOT_HASHED}
+        self._constants = {name: _pair(name, value) for name, value in constants.items()}
 
     def digests(self, task_type: str, fields: Mapping[str, Any]) -> tuple[bytes, bytes]:
-        """Hash the constants, overlaid with this row's `fields`: what is to be labeled, and all that is sent.
+        """Hash the constants, overlaid with one row's `fields`: what is to be labeled, and all that is sent.
 
         Both are of the content, not of its bytes: a 5.0 that is a 5 tomorrow changes nothing.
         """
-        labeled, rest = self._labeled.copy(), self._rest.copy()
-        for name, value in fields.items():
-            (rest if name in _NOT_HASHED else labeled)[name] = _pair(name, value)
-        labeled["type"] = _pair("type", task_type)
-        to_be_labeled = hashlib.sha256(b"{" + _joined(labeled) + b"}").digest()
-        return to_be_labeled, hashlib.sha256(to_be_labeled + _joined(rest)).digest()[:16]
+        return self.order(task_type, fields).digests({name: canonical_bytes(value) for name, value in fields.items()})
+
+    def order(self, task_type: str, names: Iterable[str]) -> CanonOrder:
+        """Put the fields of rows of this type that have these names in order."""
+        pairs: dict[str, bytes | None] = {**self._constants, **dict.fromkeys(names), "type": _pair("type", task_type)}
+        labeled = [name for name in sorted(pairs) if name not in _NOT_HASHED]
+        rest = [name for name in sorted(pairs) if name in _NOT_HASHED]
+        return CanonOrder(_ordered(labeled, pairs), _ordered(rest, pairs))
 
 
-def _joined(pairs: Mapping[str, bytes]) -> bytes:
-    return b",".join([pairs[name] for name in sorted(pairs)])
+#: Name and encoded key of each field, and between them, without a name, the whole bytes of constants.
+_Order = tuple[tuple[str | None, bytes], ...]
+
+
+def _ordered(names: Sequence[str], pairs: Mapping[str, bytes | None]) -> _Order:
+    return tuple((None, pair) if (pair := pairs[name]) is not None else (name, _key(name)) for name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class CanonOrder:
+    """How the fields of rows that have the same ones are put together, worked out once for all of them."""
+
+    labeled: _Order
+    rest: _Order
+
+    def digests(self, fields: Mapping[str, bytes]) -> tuple[bytes, bytes]:
+        """Hash a row, given each of its fields in canonical bytes."""
+        to_be_labeled = hashlib.sha256(b"{" + _joined(self.labeled, fields) + b"}").digest()
+        return to_be_labeled, hashlib.sha256(to_be_labeled + _joined(self.rest, fields)).digest()[:16]
+
+
+def _joined(order: _Order, fields: Mapping[str, bytes]) -> bytes:
+    return b",".join([key if name is None else key + fields[name] for name, key in order])
 
 
 @functools.lru_cache(maxsize=1024)
@@ -126,7 +162,25 @@ def _key(name: str) -> bytes:
 
 
 def _pair(name: str, value: Any) -> bytes:
-    return _key(name) + _encode(canonical(value))
+    return _key(name) + canonical_bytes(value)
+
+
+def canonical_bytes(value: Any, plain: bytes | None = None) -> bytes:
+    """Encode a value in canonical form.
+
+    Only text beyond ASCII, URLs with a query or fragment and whole floats have another form than their own; where the
+    JSON shows no trace of them, the walk through the value is spared.
+
+    Parameters
+    ----------
+    value : JSON value
+    plain : bytes, optional
+        The value in JSON with sorted keys, where it is known.
+    """
+    plain = _encode(value) if plain is None else plain
+    if plain.isascii() and b"?" not in plain and b"#" not in plain and b".0" not in plain:
+        return plain
+    return _encode(canonical(value))
 
 
 def auto_unique_id(digest: bytes, *, task_type: str, project: str | None, batch: str | None) -> str:
@@ -137,8 +191,30 @@ def auto_unique_id(digest: bytes, *, task_type: str, project: str | None, batch:
     >>> auto_unique_id(b"0" * 32, task_type="categorization", project="shop", batch=None)
     'shop/categorization/gaydambqgaydambqgaydambqga'
     """
-    tail = base64.b32encode(digest[:20])[:_DIGEST_CHARS].decode().lower()
-    return f"{project or batch or '-'}/{task_type}/{tail}"
+    (tail,) = id_tails([digest])
+    return id_prefix(task_type, project=project, batch=batch) + tail
+
+
+def id_prefix(task_type: str, *, project: str | None, batch: str | None) -> str:
+    """Begin the id of a row; its tail comes from the content."""
+    return f"{project or batch or '-'}/{task_type}/"
+
+
+def id_tails(digests: Sequence[bytes]) -> list[str]:
+    """Write the first 130 bits of each digest as 26 characters: base32 as of RFC 4648, in lower case.
+
+    Many at once, which costs a fifth of one by one.
+
+    Examples
+    --------
+    >>> id_tails([b"0" * 32])
+    ['gaydambqgaydambqgaydambqga']
+    """
+    first = np.frombuffer(b"".join([digest[:_TAIL_BYTES] for digest in digests]), dtype=np.uint8)
+    bits = np.unpackbits(first.reshape(-1, _TAIL_BYTES), axis=1)[:, : 5 * _DIGEST_CHARS]
+    values = bits.reshape(-1, _DIGEST_CHARS, 5) @ _PLACES
+    text = _ALPHABET[values].tobytes().decode()
+    return [text[start : start + _DIGEST_CHARS] for start in range(0, len(text), _DIGEST_CHARS)]
 
 
 def is_auto_id(unique_id: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,12 @@ import pandas as pd
 
 from refonte_frames.cells import ABSENT, CellError, Column, holds_broken_integers, json_column
 from refonte_frames.errors import ColumnError, InputError
-from refonte_frames.upload.checks import check_fields, tidy_field
-from refonte_frames.upload.identity import Canon, auto_unique_id, is_auto_id
-from refonte_frames.upload.task_types import checked_type, missing_parameters
+from refonte_frames.upload.checks import CHECKS, TIDIED, check_attachments, check_fields, tidy_field
+from refonte_frames.upload.identity import Canon, CanonOrder, canonical_bytes, id_prefix, id_tails, is_auto_id
+from refonte_frames.upload.task_types import checked_type, is_filled, missing_groups, missing_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
     import numpy as np
 
@@ -95,7 +96,9 @@ class PayloadBuilder:
         self._canon = Canon(mapping.constants)
         self._tops = sorted({target.partition(".")[0] for target in mapping.targets if "." in target})
         self._feeds = {target.partition(".")[0]: column for target, column in mapping.targets.items()}
+        self._constants = {name: tidy_field(name, value) for name, value in mapping.constants.items()}
         self._encoded = {name: _pair(name, value) for name, value in mapping.constants.items()}
+        self._shapes: dict[tuple[str, ...], _Shape] = {}
         self._check_constants()
 
     def chunks(self, chunk_rows: int) -> Iterator[Sequence[int]]:
@@ -130,12 +133,11 @@ class PayloadBuilder:
         rows = self._rows(part, positions)
         if self._mapping.group_by is not None:
             rows = self._join_groups(rows, part[self._mapping.group_by])
-        return map(self._payload, rows)
+        return iter(self._payloads(rows))
 
     def _check_constants(self) -> None:
         """Refuse at once what would fail every row."""
-        mapping = self._mapping
-        constants = {name: tidy_field(name, value) for name, value in mapping.constants.items()}
+        mapping, constants = self._mapping, self._constants
         try:
             check_fields(constants, may_be_text=self._may_be_text)
         except CellError as error:
@@ -207,27 +209,54 @@ class PayloadBuilder:
                 joined.append(_joined(group))
         return joined
 
-    def _payload(self, row: _Row) -> Payload:
-        mapping = self._mapping
-        if row.error is None:
-            row.error = self._fault(row)
-        fields = row.fields
-        pairs = [self._encoded[name] for name in self._encoded if name not in fields]
-        pairs += [_pair(name, value) for name, value in fields.items()]
-        body = b"{" + b",".join(pairs) + b"}"
-        unique_id = row.own_id
-        to_be_labeled, sent_hash = self._canon.digests(row.type, fields)
-        if unique_id is None and mapping.makes_ids and row.error is None:
-            unique_id = auto_unique_id(
-                to_be_labeled,
-                task_type=row.type,
-                project=fields.get("project", mapping.constants.get("project")),
-                batch=fields.get("batch", mapping.constants.get("batch")),
-            )
-        return Payload(row.positions, row.type, body, unique_id, row.given_id, sent_hash, row.error)
+    def _payloads(self, rows: Sequence[_Row]) -> list[Payload]:
+        if not rows:
+            return []
+        shapes = [self._shape(row) for row in rows]
+        made = [shape.made(row.fields) for row, shape in zip(rows, shapes, strict=True)]
+        makes_ids = self._mapping.makes_ids
+        tails = id_tails([labeled for _, labeled, _ in made]) if makes_ids else itertools.repeat("", len(rows))
+        payloads = []
+        for row, shape, (body, _, sent_hash), tail in zip(rows, shapes, made, tails, strict=True):
+            if row.error is None and not shape.allows(row.fields):
+                row.error = self._fault(row)
+            unique_id = row.own_id
+            if unique_id is None and makes_ids and row.error is None:
+                unique_id = (shape.id_prefix or self._id_prefix(row.type, row.fields)) + tail
+            payloads.append(Payload(row.positions, row.type, body, unique_id, row.given_id, sent_hash, row.error))
+        return payloads
+
+    def _id_prefix(self, task_type: str, fields: Mapping[str, Any]) -> str:
+        project, batch = (fields.get(name, self._constants.get(name)) for name in ("project", "batch"))
+        return id_prefix(task_type, project=project, batch=batch)
+
+    def _shape(self, row: _Row) -> _Shape:
+        names = (row.type, *row.fields)
+        shape = self._shapes.get(names)
+        if shape is None:
+            shape = self._shapes[names] = self._new_shape(row.type, row.fields)
+        return shape
+
+    def _new_shape(self, task_type: str, fields: Mapping[str, Any]) -> _Shape:
+        shared = {name: value for name, value in self._constants.items() if name not in fields}
+        default = "text" if self._may_be_text else None
+        may_hold_files = shared.get("attachment_type", default) != "text"
+        needs = [
+            [name for name in group if name in fields] for group in missing_groups(task_type, shared, self._inherited)
+        ]
+        return _Shape(
+            constants=b"".join(self._encoded[name] + b"," for name in shared),
+            keys=tuple((name, _key(name)) for name in fields),
+            order=self._canon.order(task_type, fields),
+            id_prefix="" if fields.keys() & {"project", "batch"} else self._id_prefix(task_type, fields),
+            checks=tuple((name, check) for name, check in CHECKS.items() if name in fields),
+            may_hold_files=may_hold_files and bool(fields.keys() & {"attachment", "attachments"}),
+            needs=tuple(names[0] for names in needs if names),
+            is_simple="attachment_type" not in fields and all(len(names) == 1 for names in needs),
+        )
 
     def _fault(self, row: _Row) -> CellError | None:
-        body = {**self._mapping.constants, **row.fields}
+        body = {**self._constants, **row.fields}
         try:
             check_fields(body, may_be_text=self._may_be_text)
         except CellError as error:
@@ -239,6 +268,64 @@ class PayloadBuilder:
             empty = f"; the cell in {fed[0]!r} is empty" if fed else ""
             return CellError("missing_parameter", f"a task of type {row.type!r} needs {', '.join(missing)}{empty}")
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What rows that have the same fields have in common, worked out once.
+
+    Attributes
+    ----------
+    constants : bytes
+        The encoded fields that are the same for all rows, without those that these rows overlay, each with a comma.
+    keys : tuple of (str, bytes)
+        The rows' own fields, with their encoded keys.
+    id_prefix : str
+        How their ids begin; empty where that differs from row to row.
+    checks : tuple of (str, callable)
+        Which of the fields have a rule.
+    may_hold_files : bool
+        Whether an attachment may be a file, so that its name must be looked at.
+    needs : tuple of str
+        Fields that must not be empty.
+    is_simple : bool
+        Whether the above is all there is to check.
+    """
+
+    constants: bytes
+    keys: tuple[tuple[str, bytes], ...]
+    order: CanonOrder
+    id_prefix: str
+    checks: tuple[tuple[str, Callable[[Any], None]], ...]
+    may_hold_files: bool
+    needs: tuple[str, ...]
+    is_simple: bool
+
+    def allows(self, fields: Mapping[str, Any]) -> bool:
+        """Whether these fields certainly break no rule."""
+        if not self.is_simple:
+            return False
+        try:
+            for name, check in self.checks:
+                check(fields[name])
+            if self.may_hold_files:
+                check_attachments(fields)
+        except CellError:
+            return False
+        return all(map(is_filled, map(fields.get, self.needs)))
+
+    def made(self, fields: Mapping[str, Any]) -> tuple[bytes, bytes, bytes]:
+        """Encode the request body without unique_id, and hash what is to be labeled and all that is sent."""
+        parts = []
+        canonical = {}
+        for name, key in self.keys:
+            value = fields[name]
+            kind, text = type(value), _encode(value)
+            parts.append(key + text)
+            # The keys of an object may stand in another order than they are hashed in.
+            canonical[name] = text if kind is int else canonical_bytes(value, text if kind is str else None)
+        body = b"{" + self.constants + b",".join(parts) if parts else b"{" + self.constants[:-1]
+        return body + b"}", *self.order.digests(canonical)
 
 
 def with_id(body: bytes, unique_id: str | None) -> bytes:
@@ -260,13 +347,14 @@ def _pair(name: str, value: Any) -> bytes:
 
 def _fill(rows: list[_Row], converted: Column, target: str, column: Any, base: Any) -> None:
     top, _, rest = target.partition(".")
+    path = rest.split(".")
+    is_tidied = top in TIDIED
     for row, value in zip(rows, converted.values, strict=True):
         if value is ABSENT:
             continue
         if rest:
-            row.fields[top] = _with(row.fields.get(top, base), rest.split("."), value)
-        else:
-            row.fields[top] = tidy_field(top, value)
+            value = _with(row.fields.get(top, base), path, value)  # noqa: PLW2901 - the object it lies in
+        row.fields[top] = tidy_field(top, value) if is_tidied else value
     _note_errors(rows, converted, target, column)
 
 

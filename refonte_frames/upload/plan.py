@@ -59,9 +59,9 @@ class Task:
     is_echo: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Decision:
-    """What to do with a task.
+    """What to do with a task; not to be changed, and only not frozen because making a million of them would take twice.
 
     Attributes
     ----------
@@ -82,6 +82,11 @@ class Decision:
     entry: Entry | None = None
 
 
+#: Of a million new rows all have this one.
+_CREATE: Final = Decision("create")
+_INVALID: Final = Decision("invalid")
+
+
 def tell_apart(payloads: Iterable[Payload], duplicates: Duplicates, *, has_own_ids: bool) -> list[Task]:
     """Give each payload its final id, and join or number those that are equal.
 
@@ -100,6 +105,14 @@ def tell_apart(payloads: Iterable[Payload], duplicates: Duplicates, *, has_own_i
         Equal ids under ``"error"``, with the rows of the first few.
     """
     tasks = tasks_of(payloads)
+    ids = [task.unique_id for task in tasks if task.error is None and task.unique_id is not None]
+    if len(set(ids)) < len(ids) or duplicates == "each":
+        tasks = _told_apart(tasks, duplicates, has_own_ids=has_own_ids)
+    _set_row_keys(tasks)
+    return tasks
+
+
+def _told_apart(tasks: list[Task], duplicates: Duplicates, *, has_own_ids: bool) -> list[Task]:
     by_id = by_id_of(tasks)
     if has_own_ids:
         by_id = {
@@ -114,7 +127,6 @@ def tell_apart(payloads: Iterable[Payload], duplicates: Duplicates, *, has_own_i
         tasks = share(tasks, repeated)
     if duplicates == "each":
         _number(by_id)
-    _set_row_keys(tasks)
     return tasks
 
 
@@ -178,14 +190,17 @@ def decide(
     resubmit : sequence of str
         Statuses whose tasks are to be made anew; their rows' tasks are looked at again.
     """
-    return [_decide(task, known.get(task.row_key), now, resubmit) for task in tasks]
+    return [
+        _INVALID
+        if task.error is not None
+        else _CREATE
+        if (entry := known.get(task.row_key)) is None
+        else _decide(task, entry, now, resubmit)
+        for task in tasks
+    ]
 
 
-def _decide(task: Task, entry: Entry | None, now: float, resubmit: Sequence[str]) -> Decision:
-    if task.error is not None:
-        return Decision("invalid")
-    if entry is None:
-        return Decision("create")
+def _decide(task: Task, entry: Entry, now: float, resubmit: Sequence[str]) -> Decision:
     is_changed = entry.sent_hash != task.sent_hash
     if entry.has_task:
         action: Action = "recheck" if resubmit else "have"

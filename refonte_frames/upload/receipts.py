@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pandas as pd
 
-from refonte_frames.upload.mapping import RECEIPT_COLUMNS
 from refonte_frames.upload.plan import SENDING_ACTIONS
 
 if TYPE_CHECKING:
@@ -36,54 +35,61 @@ def receipt_of(
     settled : mapping of int to Settled
         What the run made of them, by their place in `tasks`.
     """
-    cells: dict[str, list[Any]] = {name: [None] * len(frame) for name in RECEIPT_COLUMNS}
+    lines: list[_Line | None] = [None] * len(frame)
     for at, (task, decision) in enumerate(zip(tasks, decisions, strict=True)):
-        values = _line(task, decision, settled.get(at))
+        line = _line(task, decision, settled.get(at))
         for position in task.positions:
-            for name, value in values.items():
-                cells[name][position] = value
-        for position in task.differing if values.get("task_id") else ():
-            cells["changed"][position] = True
-    receipt = _with_columns(frame, cells, RECEIPT_COLUMNS)
+            lines[position] = line
+        for position in task.differing if line.task_id is not None else ():
+            lines[position] = line._replace(changed=True)
+    receipt = _with_columns(frame, lines, _Line._fields)
     counts = count_outcomes(receipt)
     assert sum(counts.values()) == len(frame), f"the accounts do not balance: {counts} of {len(frame)} rows"
     return receipt
 
 
-def _line(task: Task, decision: Decision, settled: Settled | None) -> dict[str, Any]:
+class _Line(NamedTuple):
+    """The receipt of one row; its fields are the receipt's columns."""
+
+    task_id: str | None
+    unique_id: str | None
+    outcome: str
+    task_status: str | None
+    changed: bool = False
+    error_code: str | None = None
+    error_message: str | None = None
+    tries: int = 0
+
+
+def _line(task: Task, decision: Decision, settled: Settled | None) -> _Line:
     """Say what became of a task."""
     entry = decision.entry
-    line: dict[str, Any] = {"unique_id": task.unique_id, "changed": False, "tries": entry.tries if entry else 0}
+    tries = entry.tries if entry else 0
     if task.error is not None:
-        return line | {"outcome": "failed", "error_code": task.error.code, "error_message": str(task.error)}
+        return _Line(None, task.unique_id, "failed", None, False, task.error.code, str(task.error), tries)
     if settled is not None and settled.outcome != "next":
-        has_task = settled.outcome in ("created", "existing")
-        return line | {
-            "outcome": settled.outcome,
-            "task_id": settled.task_id,
-            "task_status": settled.task_status,
-            "changed": has_task and settled.is_changed,
-            "error_code": settled.error_code,
-            "error_message": settled.error_message,
-            "tries": settled.tries,
-        }
+        return _Line(
+            settled.task_id,
+            task.unique_id,
+            settled.outcome,
+            settled.task_status,
+            settled.outcome in ("created", "existing") and settled.is_changed,
+            settled.error_code,
+            settled.error_message,
+            settled.tries,
+        )
     if entry is not None and entry.has_task:
-        return line | {
-            "outcome": entry.state,
-            "task_id": entry.task_id,
-            "task_status": entry.task_status,
-            "changed": decision.changed,
-        }
+        return _Line(entry.task_id, task.unique_id, entry.state, entry.task_status, decision.changed, tries=tries)
     if decision.action == "unknown" or (task.unique_id is None and entry is not None and entry.maybe_sent):
         message = "Sent without an answer and without a unique_id: the service may or may not have this row."
-        return line | {"outcome": "unknown", "error_code": "no_reply", "error_message": message}
-    return line | {"outcome": "unsent"}
+        return _Line(None, task.unique_id, "unknown", None, False, "no_reply", message, tries)
+    return _Line(None, task.unique_id, "unsent", None, tries=tries)
 
 
-def _with_columns(frame: pd.DataFrame, cells: Mapping[str, list[Any]], names: Sequence[str]) -> pd.DataFrame:
-    """Put our columns behind the caller's; his of the same names make way."""
+def _with_columns(frame: pd.DataFrame, lines: Sequence[Any], names: Sequence[str]) -> pd.DataFrame:
+    """Put our columns, given row by row, behind the caller's; his of the same names make way."""
     kept = frame.loc[:, [name not in names for name in frame.columns]]
-    ours = pd.DataFrame({name: _series(name, cells[name]) for name in names})
+    ours = pd.DataFrame({name: _series(name, [line[at] for line in lines]) for at, name in enumerate(names)})
     ours.index = kept.index
     joined = pd.concat([kept, ours], axis=1)
     joined.attrs = {}
@@ -97,9 +103,7 @@ def _series(name: str, values: list[Any]) -> pd.Series[Any]:
 
 def unsent_receipt(frame: pd.DataFrame) -> pd.DataFrame:
     """Make the receipt of a run that was refused before its first row."""
-    cells: dict[str, list[Any]] = {name: [None] * len(frame) for name in RECEIPT_COLUMNS}
-    cells |= {"outcome": ["unsent"] * len(frame), "changed": [False] * len(frame), "tries": [0] * len(frame)}
-    return _with_columns(frame, cells, RECEIPT_COLUMNS)
+    return _with_columns(frame, [_Line(None, None, "unsent", None)] * len(frame), _Line._fields)
 
 
 def count_outcomes(receipt: pd.DataFrame) -> dict[str, int]:
@@ -112,23 +116,33 @@ def plan_frame(
     frame: pd.DataFrame, tasks: Sequence[Task], decisions: Sequence[Decision], chosen: Container[int]
 ) -> pd.DataFrame:
     """Make the frame that `plan` returns; `chosen` are the places of the tasks that would be sent now."""
-    names = ("unique_id", "action", "task_id", "changed", "error_code", "error_message", "bytes")
-    cells: dict[str, list[Any]] = {name: [None] * len(frame) for name in names}
+    lines: list[_PlanLine | None] = [None] * len(frame)
     for at, (task, decision) in enumerate(zip(tasks, decisions, strict=True)):
         action: str = "settle" if decision.action in ("repeat", "recheck") else decision.action
-        line = {
-            "unique_id": task.unique_id,
-            "action": "wait" if decision.action in SENDING_ACTIONS and at not in chosen else action,
-            "task_id": decision.entry.task_id if decision.entry else None,
-            "changed": decision.changed,
-            "error_code": task.error.code if task.error else None,
-            "error_message": str(task.error) if task.error else None,
-            "bytes": task.n_bytes,
-        }
+        line = _PlanLine(
+            task.unique_id,
+            "wait" if decision.action in SENDING_ACTIONS and at not in chosen else action,
+            decision.entry.task_id if decision.entry else None,
+            decision.changed,
+            task.error.code if task.error else None,
+            str(task.error) if task.error else None,
+            task.n_bytes,
+        )
         for position in task.positions:
-            for name, value in line.items():
-                cells[name][position] = value
-    return _with_columns(frame, cells, names)
+            lines[position] = line
+    return _with_columns(frame, lines, _PlanLine._fields)
+
+
+class _PlanLine(NamedTuple):
+    """What is planned for one row; its fields are the plan's columns."""
+
+    unique_id: str | None
+    action: str
+    task_id: str | None
+    changed: bool
+    error_code: str | None
+    error_message: str | None
+    bytes: int
 
 
 def listed(counts: Mapping[str, int]) -> str:

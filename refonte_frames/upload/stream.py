@@ -28,6 +28,7 @@ from refonte_frames.frames import pieces_of
 from refonte_frames.interrupts import noted_interrupts
 from refonte_frames.journal import Seen
 from refonte_frames.upload.chunks import chunks_of
+from refonte_frames.upload.collector import uncollected
 from refonte_frames.upload.identity import canonical
 from refonte_frames.upload.mapping import resolve_mapping
 from refonte_frames.upload.opening import (
@@ -230,8 +231,9 @@ class _Stream:
         return self.run.is_stopped or is_used_up or self.run.is_off(self.mapping.type)
 
     def _work_off(self, chunk: pd.DataFrame) -> None:
-        payloads, tasks = told_apart(chunk, self.mapping, self.inherited, self.book, first_row=self.told.rows)
-        decisions = hold_against(self.book, tasks, self.options.resubmit)
+        with uncollected():
+            payloads, tasks = told_apart(chunk, self.mapping, self.inherited, self.book, first_row=self.told.rows)
+            decisions = hold_against(self.book, tasks, self.options.resubmit)
         self.run.settled, self.run.first_row = {}, self.told.rows
         if self.options.on_error == "raise":
             self._refuse_bad_rows(chunk, tasks, decisions)
@@ -243,8 +245,8 @@ class _Stream:
         try:
             self.run.carry_out(_work(payloads, tasks, decisions, chosen))
         finally:
-            receipt = receipt_of(chunk, tasks, decisions, self.run.settled)
-            self.told.take(receipt)
+            with uncollected():
+                self.told.take(receipt_of(chunk, tasks, decisions, self.run.settled))
         self.run.bar.update(len(chunk) - sum(len(tasks[at].positions) for at in chosen))
 
     def _chosen(self, tasks: Sequence[Task], decisions: Sequence[Decision]) -> set[int]:

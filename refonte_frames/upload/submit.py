@@ -25,6 +25,7 @@ from refonte_frames.errors import (
 from refonte_frames.frames import as_pandas, can_be_read_once, comes_in_pieces, pieces_of
 from refonte_frames.interrupts import noted_interrupts
 from refonte_frames.upload.chunks import chunks_of, joined
+from refonte_frames.upload.collector import uncollected
 from refonte_frames.upload.foresight import foresee, with_foreseen
 from refonte_frames.upload.mapping import Duplicates, MappingRequest, RowMapping, resolve_mapping
 from refonte_frames.upload.opening import (
@@ -53,6 +54,7 @@ from refonte_frames.upload.stream import submit_pieces, told_apart
 if TYPE_CHECKING:
     import os
     from collections.abc import Hashable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from refonte_frames.upload.report import SubmitReport
 
@@ -252,15 +254,16 @@ def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
         return submit_pieces(frame, request, options, client)
     before = Counter(client.requests_by_status())
     rows_in = as_pandas(frame)
-    with _receipt_on_refusal(rows_in):
+    with _receipt_on_refusal(rows_in), uncollected():
         job = _prepare(rows_in, request, chunk_rows=chunk_rows, progress=progress, client=client)
     if on_error == "raise":
         _refuse_bad_rows(job.tasks)
     with open_journal(job.client, journal_path(job.client, job.mapping, journal)) as book:
         with _receipt_on_refusal(rows_in):
             check_journal_is_of_this_service(job.client, book)
-        decisions = hold_against(book, job.tasks, resubmit)
-        chosen, rows = choose(job.tasks, decisions, limit)
+        with uncollected():
+            decisions = hold_against(book, job.tasks, resubmit)
+            chosen, rows = choose(job.tasks, decisions, limit)
         with bars.bar(rows, "Submitting", "rows", progress=progress) as bar:
             run = Run(job.client, book, tuple(resubmit), on_error == "raise", bar)
             try:
@@ -269,7 +272,8 @@ def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
             except JournalError as error:
                 error.receipt = receipt_of(job.frame, job.tasks, decisions, run.settled)
                 raise
-        receipt = receipt_of(job.frame, job.tasks, decisions, run.settled)
+        with uncollected():
+            receipt = receipt_of(job.frame, job.tasks, decisions, run.settled)
         receipt.attrs["refonte"] = {
             "counts": count_outcomes(receipt),
             "seconds": round(time.monotonic() - began, 3),
@@ -368,17 +372,13 @@ Write columns={'attachment': 'text'}.
         raise InputError("lookup=True asks the platform for ids, and with unique_id=None the rows have none.")
     rows, in_pieces = _all_rows(frame)
     client = resolve_client(client)
-    job = _prepare(rows, request, chunk_rows=chunk_rows, progress=progress, client=client, in_pieces=in_pieces)
-    if on_error == "raise":
-        _refuse_bad_rows(job.tasks)
-    path = journal_path(job.client, job.mapping, journal)
-    if path.exists() and path.stat().st_size:
-        with open_journal(job.client, path, is_read_only=True) as book:
-            decisions = hold_against(book, job.tasks, resubmit)
-    else:
-        decisions = decide(job.tasks, {}, now=time.time())
-    chosen, _ = choose(job.tasks, decisions, limit)
-    planned = plan_frame(job.frame, job.tasks, decisions, chosen)
+    with uncollected():
+        job = _prepare(rows, request, chunk_rows=chunk_rows, progress=progress, client=client, in_pieces=in_pieces)
+        if on_error == "raise":
+            _refuse_bad_rows(job.tasks)
+        decisions = _decided(job, journal_path(client, job.mapping, journal), resubmit)
+        chosen, _ = choose(job.tasks, decisions, limit)
+        planned = plan_frame(job.frame, job.tasks, decisions, chosen)
     if lookup:
         to_ask = {at for at in chosen if decisions[at].action != "recheck"}
         seen = foresee(job.client, _work(job, decisions, to_ask, chunk_rows), resubmit)
@@ -393,6 +393,14 @@ Write columns={'attachment': 'text'}.
         f"{_SECS_A_TASK * 1000:.0f} ms a request and {workers} at once. Mapping: {job.mapping.describe()}."
     )
     return planned
+
+
+def _decided(job: _Job, path: Path, resubmit: Sequence[str]) -> list[Decision]:
+    """Hold the tasks against the journal, where there is one, without writing to it."""
+    if path.exists() and path.stat().st_size:
+        with open_journal(job.client, path, is_read_only=True) as book:
+            return hold_against(book, job.tasks, resubmit)
+    return decide(job.tasks, {}, now=time.time())
 
 
 #: What a request is taken to last when nothing was sent yet; said in the summary that uses it.

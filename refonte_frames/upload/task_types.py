@@ -19,7 +19,9 @@ __all__ = [
     "COMMON_FIELDS",
     "checked_type",
     "inheritable_parameters",
+    "is_filled",
     "is_parameter",
+    "missing_groups",
     "missing_parameters",
     "takes_attachments",
 ]
@@ -169,15 +171,20 @@ def missing_parameters(task_type: str, body: Mapping[str, Any], inherited: Colle
     >>> missing_parameters("categorization", {"attachment": "a cat", "attachment_type": "text"})
     ['categories or taxonomies']
     """
+    return [" or ".join(group) for group in missing_groups(task_type, body, inherited)]
+
+
+def missing_groups(task_type: str, body: Mapping[str, Any], inherited: Collection[str] = ()) -> list[tuple[str, ...]]:
+    """List what a task of this type lacks, as the names of which one would do; none of a type nobody knows."""
     if task_type not in _NEEDS:
         return []
     return [
-        " or ".join(group)
+        group
         for group in _NEEDS[task_type].required
-        if not any(_is_filled(body.get(name)) or name in inherited for name in group)
+        if not any(is_filled(body.get(name)) or name in inherited for name in group)
     ]
 
 
-def _is_filled(value: Any) -> bool:
+def is_filled(value: Any) -> bool:
     """Tell whether there is something; an empty list, object or text is missing for the service too."""
-    return value is not None and value not in ("", [], {})
+    return bool(value) or (value is not None and value not in ("", [], {}))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import unicodedata
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,9 @@ from hypothesis import strategies as st
 from refonte_frames.upload.identity import (
     Canon,
     auto_unique_id,
+    canonical,
+    canonical_bytes,
+    id_tails,
     idempotency_key,
     is_auto_id,
     unsigned,
@@ -131,3 +136,29 @@ def test_the_key_depends_on_all_that_makes_a_sending() -> None:
     assert len(keys) == 5
     assert idempotency_key("run", "row", sent, 0) in keys
     assert all(len(key) == 40 for key in keys)
+
+
+@given(st.lists(st.binary(min_size=32, max_size=32), min_size=1, max_size=5))
+def test_tails_are_base32(digests: list[bytes]) -> None:
+    """The first 26 characters of RFC 4648's form, in lower case, many at once as one by one."""
+    expected = [base64.b32encode(digest).decode().lower()[:26] for digest in digests]
+    assert id_tails(digests) == expected
+
+
+texts = st.text() | st.sampled_from(["https://a.org/x?Signature=1#top", "https://a.org/x", "e\u0301?", "1.0", "#1"])
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.integers(-(2**53), 2**53).map(float)
+    | texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(values)
+def test_what_is_spared_the_walk_would_come_out_of_it_unchanged(value: Any) -> None:
+    """The short cut to canonical bytes gives the bytes of the long way."""
+    assert canonical_bytes(value) == msgspec.json.encode(canonical(value), order="sorted")

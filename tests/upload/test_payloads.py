@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 import refonte_frames as rf
 from refonte_frames.errors import InputError, RowErrors
+from refonte_frames.upload.collector import uncollected
 
 BOXES = {"geometries": {"box": {"objects_to_annotate": ["kitten"]}}}
 TEXT = {"attachment_type": "text", "categories": ["a", "b"]}
@@ -231,3 +233,25 @@ def test_parts_of_params_that_break_a_rule_are_told_at_once() -> None:
             params={"geometries": "box"},
             columns={"attachment": "attachment", "geometries.box.min_height": "px"},
         )
+
+
+def test_constants_are_tidied_as_cells_are() -> None:
+    """One tag is a list of one, 20.0 is 20, for all rows and for one."""
+    frame = pd.DataFrame({"attachment": [URL]})
+    (task,) = images(frame, params=BOXES | {"tags": "night", "priority": 20.0})
+    assert task["tags"] == ["night"]
+    assert (task["priority"], type(task["priority"])) == (20, int)
+
+
+def test_the_collector_is_held_back_and_left_as_it_was() -> None:
+    """Also when something is wrong with the rows."""
+
+    def bad_rows() -> None:
+        with uncollected():
+            assert not gc.isenabled()
+            images(pd.DataFrame({"attachment": [URL, URL]}), unique_id="auto")
+
+    assert gc.isenabled()
+    with pytest.raises(InputError):
+        bad_rows()
+    assert gc.isenabled()
