@@ -9,6 +9,8 @@ import msgspec
 import pandas as pd
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from raw_server import RawServer, answer
 from service import post
 
@@ -233,6 +235,26 @@ def test_an_id_is_made_of_labeler_quality_task_and_start() -> None:
     ids = [{row["attempt_id"] for row in rows_of(*docs)} for docs in (twins, twins[::-1], [*twins, *twins])]
     assert ids[0] == ids[1] == ids[2]
     assert len(ids[0]) == 2
+
+
+VALUES = st.sampled_from([None, "a", "b", 1, 0.5, True, "2024-03-04T08:00:00Z", "2024-03-04T09:00:00Z", [], {"k": 1}])
+NAMES = st.sampled_from(["labelerEmail", "labeler_email", "quality_task_id", "started_at", "attempt_number", "score"])
+
+
+@settings(max_examples=60)
+@given(st.lists(st.dictionaries(NAMES, VALUES, max_size=5), max_size=6), st.randoms(use_true_random=False))
+def test_the_order_of_the_replies_changes_nothing(docs: list[dict[str, Any]], random: Any) -> None:
+    """Nor do repeats; ids are distinct; and every key of every attempt is still there."""
+    rows = rows_of(*docs)
+    again = [*docs, *docs[:2]]
+    random.shuffle(again)
+    assert rows_of(*again) == rows
+    assert len({row["attempt_id"] for row in rows}) == len(rows)
+    columns = ("labeler", "quality_task_id", "started_at", "score")
+    kept = [sum(row[name] is not None for name in columns) for row in rows]
+    kept += [row["attempt_number_source"] == "service" for row in rows]
+    kept += [len(msgspec.json.decode(row["extra_json"] or "{}")) for row in rows]
+    assert sum(kept) == sum(map(len, {msgspec.json.encode(doc, order="sorted"): doc for doc in docs}.values()))
 
 
 def test_an_attempt_that_comes_twice_is_there_once() -> None:

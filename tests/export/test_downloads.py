@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import ssl
 import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -135,6 +136,38 @@ def test_a_second_call_goes_on_with_what_is_missing(host: Host, tmp_path: Path) 
     assert second["sha256"][0] == first["sha256"][0]
     assert [path for path, _ in host.asked] == ["/a.jpg", "/b.jpg", "/b.jpg"]
     assert len(named(second, tmp_path)) == 2
+
+
+def test_a_killed_call_leaves_whole_files_and_is_gone_on_with(host: Host, tmp_path: Path) -> None:
+    """By SIGKILL, in the middle of a file."""
+    is_asked, is_over = threading.Event(), threading.Event()
+
+    def half(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "image/jpeg")
+        handler.send_header("Content-Length", str(len(JPEG)))
+        handler.end_headers()
+        handler.wfile.write(JPEG[:5000])
+        is_asked.set()
+        is_over.wait(30)
+
+    urls = [host.serves("/a.jpg"), f"http://{host.name}/b.jpg"]
+    host.answers["/b.jpg"] = half
+    program = (
+        "import sys, pandas as pd, refonte_frames as rf\n"
+        f"tasks = pd.DataFrame({{'task_id': ['{0:024x}', '{1:024x}'], 'attachment': {urls!r}}})\n"
+        f"rf.download_attachments(tasks, sys.argv[1], allow_hosts=[{host.name!r}], max_workers=1)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)]) as running:
+        assert is_asked.wait(60)
+        running.kill()
+    is_over.set()
+    assert len([item for item in tmp_path.iterdir() if len(item.name) == 68]) == 1
+    host.serves("/b.jpg")
+    frame = fetch(host, tasks(*urls), tmp_path)
+    assert frame["outcome"].tolist() == ["present", "downloaded"]
+    assert frame["bytes"].tolist() == [len(JPEG)] * 2
+    assert len(named(frame, tmp_path)) == 2
 
 
 def test_no_credentials_leave_this_machine(
