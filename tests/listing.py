@@ -51,7 +51,7 @@ def small_task(index: int, *, gap_ms: int = 7_000) -> dict[str, Any]:
 
 @dataclass
 class Listing:
-    """Serves ``GET /v1/tasks`` and ``GET /v1/task/{id}`` of a list of tasks.
+    """Serves ``GET /v1/tasks``, ``GET /v1/task/{id}`` and the names of ``GET /v1/batches`` of a list of tasks.
 
     Attributes
     ----------
@@ -109,6 +109,9 @@ class Listing:
         if parts.path.startswith("/v1/task/"):
             return self._one(parts.path.rsplit("/", 1)[1])
         query = [(name, value) for name, value in parse_qsl(parts.query) if name not in self.ignores]
+        if parts.path == "/v1/batches":
+            names = dict.fromkeys(task["batch"] for task in self.tasks if "batch" in task)
+            return 200, msgspec.json.encode({"docs": [{"name": name} for name in names], "has_more": False})
         token = dict(query).get("next_token")
         if token and self.expires_once:
             self.expires_once = False

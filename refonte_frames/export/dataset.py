@@ -120,6 +120,7 @@ class Job(Struct, frozen=True):
 
     start: int | None = None
     end: int | None = None
+    batch: str | None = None
     updated_after: int | None = None
     completed_after: int | None = None
     created_since: int | None = None

@@ -336,7 +336,7 @@ class _Exporter:
 
     def _plan_all(self, settings: Settings, manifest: Manifest | None) -> RunPlan:
         plan = plan_sweep(self._source(Job()))
-        jobs = [Job(window.start, window.end) for window in plan.windows]
+        jobs = [Job(window.start, window.end, batch=window.batch) for window in plan.windows]
         honours = manifest.honours_updated if manifest else None
         return _run_plan(settings, manifest, jobs, plan, is_increment=False, honours=honours)
 
@@ -357,7 +357,7 @@ class _Exporter:
             bounds.append(Job(created_since=manifest.watermark - _OVERLAP_MICROS))
             plans.append(plan_sweep(self._source(bounds[-1])))
         jobs = [
-            structs.replace(bound, start=window.start, end=window.end)
+            structs.replace(bound, start=window.start, end=window.end, batch=window.batch)
             for bound, plan in zip(bounds, plans, strict=True)
             for window in plan.windows
         ]
@@ -486,7 +486,7 @@ class _Sources:
     def __init__(self, run: Run, source_of: Callable[[Job], Source]) -> None:
         self._sources: dict[Job, Source] = {}
         for job in run.plan.jobs:
-            bound = structs.replace(job, start=None, end=None)
+            bound = structs.replace(job, start=None, end=None, batch=None)
             if bound not in self._sources:
                 self._sources[bound] = source_of(bound)
         for index, done in run.done.items():
@@ -494,11 +494,11 @@ class _Sources:
             self.of(job).border.own(done.border, _window_of(job))
 
     def of(self, job: Job) -> Source:
-        return self._sources[structs.replace(job, start=None, end=None)]
+        return self._sources[structs.replace(job, start=None, end=None, batch=None)]
 
 
 def _window_of(job: Job) -> Window:
-    return Window(job.start, job.end)
+    return Window(job.start, job.end, job.batch)
 
 
 def _expected(run: Run) -> int | None:

@@ -22,7 +22,8 @@ class ExportReport:
     run_id : str
         Names the run; also in the manifest.
     mode : str
-        ``windows`` of time in parallel; ``sequential`` when the service does not honour bounds of time;
+        ``windows`` of time in parallel; ``batches`` in parallel when the service does not honour bounds of time;
+        ``sequential`` when there are tasks in no batch, too;
         ``increment`` when only what may have changed was read; ``replace`` for tables that are read in full each time.
     is_resumed : bool
         Whether this call went on with a run that had been killed.

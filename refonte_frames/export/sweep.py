@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from refonte_frames.export.by_batch import plan_by_batch
 from refonte_frames.export.columns import build, time_of
 from refonte_frames.export.decode import PageDecoder
 from refonte_frames.export.drift import Drift
@@ -180,7 +181,8 @@ class Plan:
     total : int or None
         Tasks that match by the service's account.
     mode : str
-        ``windows``, or ``sequential`` when the service does not honour bounds of time.
+        ``windows`` of time, ``batches`` when the service does not honour bounds of time, or ``sequential`` when not
+        all tasks are in batches either.
     server_time : datetime or None
         The service's clock when the plan was made.
     """
@@ -211,19 +213,26 @@ def plan_sweep(source: Source) -> Plan:
             newest=newest,
             target=target,
         )
-    if windows is None:
-        _log.warning("The service does not honour bounds of created_at: tasks are read one page after the other.")
-        return Plan((Window(),), page.total, "sequential", clock)
-    _log.info("export: %d tasks in %d windows", page.total, len(windows))
-    return Plan(tuple(windows), page.total, "windows", clock)
+    if windows is not None:
+        _log.info("export: %d tasks in %d windows", page.total, len(windows))
+        return Plan(tuple(windows), page.total, "windows", clock)
+    windows = plan_by_batch(source.client, source.filters, page.total or 0, lambda filters: _count(source, filters))
+    if windows is not None:
+        _log.warning("The service does not honour bounds of created_at: tasks are read batch by batch.")
+        return Plan(tuple(windows), page.total, "batches", clock)
+    _log.warning("The service does not honour bounds of created_at: tasks are read one page after the other.")
+    return Plan((Window(),), page.total, "sequential", clock)
+
+
+def _count(source: Source, filters: Filters) -> int:
+    reply = source.client.send(Call.get("tasks", query=[*filters.query(), ("limit", "1")]))
+    page = source.decoder.decode(reply.body, where="GET /tasks?limit=1")
+    return len(page.docs) if page.total is None else page.total
 
 
 def _count_all(source: Source, slices: Sequence[tuple[int, int]]) -> list[int]:
     def count(bounds: tuple[int, int]) -> int:
-        query = replace(source.filters, created_after=bounds[0], created_before=bounds[1]).query()
-        reply = source.client.send(Call.get("tasks", query=[*query, ("limit", "1")]))
-        page = source.decoder.decode(reply.body, where="GET /tasks?limit=1")
-        return len(page.docs) if page.total is None else page.total
+        return _count(source, replace(source.filters, created_after=bounds[0], created_before=bounds[1]))
 
     with ThreadPoolExecutor(min(len(slices), source.client.max_workers) or 1) as pool:
         return list(pool.map(count, slices))
@@ -245,7 +254,8 @@ def read_window(source: Source, window: Window, emit: Callable[[Batches], None])
     """
     tally = Tally(windows=1)
     chunk = _Chunk(source, window, emit, tally)
-    query = source.filters.within(window.start, window.end).query()
+    within = source.filters.within(window.start, window.end)
+    query = (within if window.batch is None else replace(within, batch=window.batch)).query()
     seen: set[str] = set()
     total: int | None = None
     for reread in range(1 + _MAX_REREADS):
@@ -331,7 +341,7 @@ def _newest_stamps(tasks: pa.RecordBatch) -> Iterator[int | None]:
 
 def _without_foreign(docs: list[TaskDoc], window: Window, border: Border) -> list[TaskDoc]:
     """Drop the tasks that another window brought: only near its bounds, or beyond them, can there be any."""
-    if window == Window() or not docs:
+    if (window.start is None and window.end is None) or not docs:
         return docs
     near = _near_bounds(docs, window)
     if not near:
@@ -360,6 +370,8 @@ def _comparable(created_at: str | UnsetType | None) -> str:
 
 
 def _named(window: Window) -> str:
+    if window.batch is not None:
+        return f"GET /tasks of batch {window.batch!r}"
     start = "the beginning" if window.start is None else stamp_of(window.start)
     end = "now" if window.end is None else stamp_of(window.end)
     return "GET /tasks" if window == Window() else f"GET /tasks of {start} to {end}"

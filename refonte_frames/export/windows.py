@@ -27,11 +27,13 @@ _MAX_SLICES: Final = 256
 class Window:
     """An inclusive range of created_at, in microseconds since 1970; None is an open end.
 
-    Neighbours share their bound, so that no task can fall between two of them.
+    Neighbours share their bound, so that no task can fall between two of them. Where the service does not look at
+    bounds, a window is a batch instead.
     """
 
     start: int | None = None
     end: int | None = None
+    batch: str | None = None
 
 
 Count = tuple[int, int, int]
