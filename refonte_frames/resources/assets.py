@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+import threading
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
@@ -13,12 +15,16 @@ from refonte_frames.transport.calls import Call
 from refonte_frames.transport.replies import decode_json
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Iterator, Mapping, Sequence
 
     from refonte_frames.client import Client
 
-__all__ = ["attachment_url_of", "find_asset", "list_assets"]
+__all__ = ["AssetFinder", "attachment_url_of", "list_assets"]
+
+#: Files that are asked for one by one before a project's list is read.
+_ASKED_ALONE: Final = 10
+#: Files of a list that are read, and kept, at most.
+_MOST_LISTED: Final = 100_000
 
 
 class _Taken(msgspec.Struct):
@@ -82,15 +88,43 @@ def list_assets(
             return
 
 
-def find_asset(
-    client: Client, project: str, reference_id: str, *, stop: threading.Event | None = None
-) -> dict[str, Any] | None:
-    """Find the file of a project that carries a reference in its metadata.
+class AssetFinder:
+    """Finds files of a project by the reference in their metadata, safely from many threads.
 
-    A service that overlooks the filter lists all files; only the one that is meant is taken.
+    The first few are asked for one by one. Where there are more, the project's list is read page by page, which brings
+    a hundred files a request; what is not on it (any more, or not yet) is asked for alone.
     """
-    for asset in list_assets(client, [project], {"reference_id": reference_id}, stop=stop):
-        metadata = asset.get("metadata")
-        if isinstance(metadata, dict) and metadata.get("reference_id") == reference_id:
-            return asset
-    return None
+
+    def __init__(self, client: Client, project: str) -> None:
+        self._client = client
+        self.project = project
+        self._lock = threading.Lock()
+        self._asked = 0
+        self._known: dict[str, dict[str, Any]] = {}
+        self._rest = list_assets(client, [project])
+        self._most = _MOST_LISTED
+
+    def find(self, reference_id: str, *, stop: threading.Event | None = None) -> dict[str, Any] | None:
+        """Find the file with this reference, or None."""
+        with self._lock:
+            self._asked += 1
+            found = self._known.get(reference_id) if self._asked <= _ASKED_ALONE else self._listed(reference_id)
+        if found is not None:
+            return found
+        # A service that overlooks the filter lists all files; only the one that is meant is taken.
+        assets = list_assets(self._client, [self.project], {"reference_id": reference_id}, stop=stop)
+        return next((asset for asset in assets if _reference_of(asset) == reference_id), None)
+
+    def _listed(self, reference_id: str) -> dict[str, Any] | None:
+        """Read the list on until the file is there, or so many others were read that it is most likely not."""
+        while reference_id not in self._known and self._most > 0:
+            some = list(islice(self._rest, MAX_PAGE_SIZE))
+            self._most = self._most - len(some) if some else 0
+            self._known |= {reference: asset for asset in some if (reference := _reference_of(asset)) is not None}
+        return self._known.get(reference_id)
+
+
+def _reference_of(asset: Mapping[str, Any]) -> str | None:
+    metadata = asset.get("metadata")
+    reference = metadata.get("reference_id") if isinstance(metadata, dict) else None
+    return reference if isinstance(reference, str) else None

@@ -11,7 +11,7 @@ import pyarrow as pa
 from refonte_frames.client import Client, resolve_client
 from refonte_frames.errors import InputError
 from refonte_frames.resources.asking import as_sent, checked_name
-from refonte_frames.resources.assets import list_assets
+from refonte_frames.resources.assets import AssetFinder, list_assets
 from refonte_frames.resources.changes import column_of
 from refonte_frames.resources.file_rows import RESULT_COLUMNS, FileColumns, file_line, frame_of, local_file, remote_file
 from refonte_frames.resources.objects import extra_of, frame_of_rows, taken, taken_json, taken_stamp, taken_texts
@@ -283,7 +283,7 @@ def _carry_out(
         purpose="files",
         scope=project or "-",
         journal=state_path(client, journal, "files"),
-        settler_of=functools.partial(FileSettler, project=project),
+        settler_of=functools.partial(FileSettler, finder=AssetFinder(client, project) if project else None),
         columns=RESULT_COLUMNS,
         line=file_line,
         check=functools.partial(check_project, client, project),

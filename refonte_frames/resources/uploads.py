@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from refonte_frames.errors import JournalError
-from refonte_frames.resources.assets import attachment_url_of, find_asset
+from refonte_frames.resources.assets import AssetFinder, attachment_url_of
 from refonte_frames.resources.creations import Settled, Settler
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ __all__ = ["FileSettler"]
 class FileSettler(Settler):
     """Settles files; only those of a project can be listed."""
 
-    project: str | None = None
+    finder: AssetFinder | None = None
 
     def read(self, answer: Reply, call: Call) -> str:
         """Read the file's address."""
@@ -36,9 +36,7 @@ class FileSettler(Settler):
 
     def find(self, job: Job) -> Settled | None:
         """Look for the file that carries the reference in its metadata."""
-        if self.project is None:
-            return None
-        found = find_asset(self.client, self.project, job.own_id, stop=self.stop)
+        found = None if self.finder is None else self.finder.find(job.own_id, stop=self.stop)
         return None if found is None else _judged(job, found)
 
     def taken(self, job: Job, error: Conflict) -> Settled:
@@ -48,19 +46,19 @@ class FileSettler(Settler):
             return found
         remedy = (
             "name a project (project='…'), then it is looked up, or uploaded for that project"
-            if self.project is None
-            else f"no file of project {self.project!r} shows it in its metadata; give the row another reference_id"
+            if self.finder is None
+            else f"no file of {self.finder.project!r} shows it in its metadata; give the row another reference_id"
         )
         message = f"the reference_id {job.own_id!r} is taken: {remedy}. The service: {error.error}"
         return Settled("failed", None, "reference_id_taken", message, maybe_sent=job.maybe_sent)
 
     def check_known(self, own_id: str, journal: Journal) -> None:
         """Look the file up: a service that was reset would make its rows look done for ever."""
-        if self.project is not None and find_asset(self.client, self.project, own_id) is None:
+        if self.finder is not None and self.finder.find(own_id) is None:
             raise JournalError(
                 f"The journal {journal.path} says that the file {own_id} was uploaded, but the project "
-                f"{self.project!r} at {self.client.host} has none of this reference: the journal belongs to an account "
-                "or sandbox that is gone, or the file was deleted there. Move it away, or pass another journal=…"
+                f"{self.finder.project!r} at {self.client.host} has none of this reference: the journal belongs to an "
+                "account or sandbox that is gone, or the file was deleted there. Move it away, or pass another journal=…"
             )
 
 

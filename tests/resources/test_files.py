@@ -129,6 +129,14 @@ def test_what_another_journal_uploaded_is_existing(client: Client, project: str,
     assert second["attachment_url"].tolist() == first["attachment_url"].tolist()
 
 
+def test_many_files_that_are_there_are_found_on_the_projects_list(client: Client, project: str, folder: Path) -> None:
+    """The first ten are asked for alone, the others come with a page of the list."""
+    upload(write(folder, 40), client, folder, project=project)
+    second = upload(write(folder, 40), client, folder, project=project, journal=folder.parent / "other.journal")
+    assert second["outcome"].tolist() == ["existing"] * 40
+    assert second.attrs["refonte"]["requests_by_status"] == {"200": 12, "409": 40}
+
+
 def test_a_second_project_gets_the_same_file(client: Client, project: str, folder: Path) -> None:
     """It is one file of both."""
     rf.projects.create("puppies", type="imageannotation", client=client)
