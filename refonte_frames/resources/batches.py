@@ -228,11 +228,15 @@ def status(names: str | Iterable[str] | pd.DataFrame, *, client: Client | None =
 
 
 @overload
-def finalize(names: str, *, client: Client | None = ...) -> dict[str, Any]: ...  # type: ignore[overload-overlap]
+def finalize(  # type: ignore[overload-overlap] # a str is an iterable of str too; it is read as one name
+    names: str, *, dry_run: bool = ..., client: Client | None = ...
+) -> dict[str, Any]: ...
 @overload
-def finalize(names: Iterable[str] | pd.DataFrame, *, client: Client | None = ...) -> pd.DataFrame: ...
 def finalize(
-    names: str | Iterable[str] | pd.DataFrame, *, client: Client | None = None
+    names: Iterable[str] | pd.DataFrame, *, dry_run: bool = ..., client: Client | None = ...
+) -> pd.DataFrame: ...
+def finalize(
+    names: str | Iterable[str] | pd.DataFrame, *, dry_run: bool = False, client: Client | None = None
 ) -> dict[str, Any] | pd.DataFrame:
     """Close batches of Rapid and Studio projects for new tasks, so that work on them begins.
 
@@ -242,6 +246,8 @@ def finalize(
     ----------
     names : str, iterable of str, Series or DataFrame
         Names of batches; a frame has them in a column ``batch``.
+    dry_run : bool
+        Change nothing: only look where the batches stand. ``status`` is then the present one.
     client : Client, optional
         Default: made from the environment.
 
@@ -275,13 +281,14 @@ def finalize(
     """
     client = resolve_client(client)
     if isinstance(names, str):
-        return _finalize_one(checked_name(names, "batch"), client)
+        return get(names, client=client) if dry_run else _finalize_one(checked_name(names, "batch"), client)
 
     def one(name: str) -> dict[str, Any]:
         found = get(name, client=client)
         if found.get("status") != "staging":
             return {"status": found.get("status"), "outcome": "unchanged"}
-        return {"status": _finalize_one(name, client).get("status"), "outcome": "changed"}
+        changed = found if dry_run else _finalize_one(name, client)
+        return {"status": changed.get("status"), "outcome": "changed"}
 
     named = Named.of(names, kind="batch")
     return named.beside(_results(named, one, client), ("status", "outcome", "error_code", "error_message"))

@@ -58,7 +58,7 @@ class FileSettler(Settler):
             raise JournalError(
                 f"The journal {journal.path} says that the file {own_id} was uploaded, but the project "
                 f"{self.finder.project!r} at {self.client.host} has none of this reference: the journal belongs to an "
-                "account or sandbox that is gone, or the file was deleted there. Move it away, or pass another journal=…"
+                "account or sandbox that is gone, or the file was deleted. Move it away, or pass another journal=…"
             )
 
 

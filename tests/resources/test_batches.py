@@ -285,3 +285,15 @@ def test_batches_of_a_frame_are_made_in_the_order_of_its_rows(client: Client, pr
     batches.create(pd.DataFrame({"batch": names}), project=project, client=client)
     page = msgspec.json.decode(client.send(Call.get("batches")).body)
     assert [batch["name"] for batch in page["docs"]] == names[::-1]
+
+
+def test_a_dry_run_of_finalize_changes_nothing(client: Client) -> None:
+    """It tells which batches would be closed."""
+    projects.create("dogs", type="imageannotation", rapid=True, client=client)
+    batches.create(pd.DataFrame({"batch": ["a", "b"]}), project="dogs", client=client)
+    batches.finalize("b", client=client)
+    shown = batches.finalize(["a", "b", "c"], dry_run=True, client=client)
+    assert shown["outcome"].tolist() == ["changed", "unchanged", "failed"]
+    assert shown["status"].tolist() == ["staging", "in_progress", None]
+    assert batches.finalize("a", dry_run=True, client=client)["status"] == "staging"
+    assert batches.status(["a", "b"], client=client)["status"].tolist() == ["staging", "in_progress"]
