@@ -157,7 +157,7 @@ def test_a_foreign_origin_is_refused(service_url: str) -> None:
 
 UNKNOWN_TO = """
 POST /projects/NAME/setParams? | POST /batches/NAME/prioritize {"priority": 10} | POST /batches/NAME/finalize
-POST /batches/NAME/setMetadata? | POST /task/TASK/unique_id {"unique_id": "u"} | DELETE /task/TASK/unique_id
+POST /batches/NAME/setMetadata? | POST /task/TASK/unique_id {"unique_id": "NAME"} | DELETE /task/TASK/unique_id
 POST /task/TASK/tags? ["a"] | PUT /task/TASK/tags? ["a"] | DELETE /task/TASK/tags? ["a"] | POST /task/TASK/setMetadata?
 POST /task/TASK/audit {"accepted": true} | POST /task/categorization? TASKBODY | POST /projects {"type": "comparison"}
 POST /teams/invite {"emails": "a@example.com", "team_role": "labeler"} | GET /studio/projects/NAME/groups?

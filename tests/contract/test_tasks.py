@@ -295,9 +295,11 @@ def test_cancel_frees_the_unique_id_when_told(live: Any, body: Callable[..., dic
     live.refused(409, "POST", "/task/categorization", json=body(unique_id="u"))
 
 
-def test_a_taken_unique_id_is_409_in_the_documented_words(api: Any, body: Callable[..., dict[str, Any]]) -> None:
+def test_a_taken_unique_id_is_409_in_the_documented_words(
+    api: Any, body: Callable[..., dict[str, Any]], name: str
+) -> None:
     """The sentence names the id and the task that holds it, over all types and projects."""
-    odd = 's3://bucket/("file").png'
+    odd = f's3://bucket/("{name}").png'
     task = api.task(unique_id=odd)
     sentence = api.refused(409, "POST", "/task/categorization", json=body(unique_id=odd))
     assert sentence == f'The unique_id ("{odd}") is already used for a different task ({task["task_id"]}).'
@@ -305,13 +307,13 @@ def test_a_taken_unique_id_is_409_in_the_documented_words(api: Any, body: Callab
     api.refused(409, "POST", "/task/namedentityrecognition", json=sent)
 
 
-def test_unique_ids_are_set_and_cleared(api: Any) -> None:
+def test_unique_ids_are_set_and_cleared(api: Any, name: str) -> None:
     """Setting one's own again and clearing twice are successes; another's is 409."""
-    first, second = api.task(unique_id="one"), api.task()
+    first, second = api.task(unique_id=f"{name} one"), api.task()
     path = f"/task/{second['task_id']}/unique_id"
-    assert first["task_id"] in api.refused(409, "POST", path, json={"unique_id": "one"})
+    assert first["task_id"] in api.refused(409, "POST", path, json={"unique_id": f"{name} one"})
     for _ in range(2):
-        assert api.ok("POST", path, json={"unique_id": "two"})["unique_id"] == "two"
+        assert api.ok("POST", path, json={"unique_id": f"{name} two"})["unique_id"] == f"{name} two"
     for _ in range(2):
         assert "unique_id" not in api.ok("DELETE", path)
     for wrong in ({}, {"unique_id": ""}, {"unique_id": 5}, {"unique_id": None}):
@@ -371,20 +373,20 @@ def test_only_completed_tasks_are_audited(live: Any) -> None:
     live.refused(400, "POST", f"/task/{live.task()['task_id']}/audit", json={"accepted": True})
 
 
-def test_a_task_that_cannot_load_its_attachment_ends_in_error(api: Any, service_url: str) -> None:
+def test_a_task_that_cannot_load_its_attachment_ends_in_error(api: Any, service_url: str, name: str) -> None:
     """The creation succeeds; the error says why and names the attachment; a wish to free the id is honoured."""
     if not service_url.startswith("http://127.0.0.1"):
         pytest.skip("the sandbox's own unreachable address")
     url = "https://unreachable.invalid/1.jpg"
     sent = {"attachment": url, "geometries": {"box": {}}}
-    kept = api.ok("POST", "/task/imageannotation", json={**sent, "unique_id": "kept"})
+    kept = api.ok("POST", "/task/imageannotation", json={**sent, "unique_id": f"{name} kept"})
     freed = api.ok(
-        "POST", "/task/imageannotation", json={**sent, "unique_id": "freed", "clear_unique_id_on_error": True}
+        "POST", "/task/imageannotation", json={**sent, "unique_id": f"{name} freed", "clear_unique_id_on_error": True}
     )
     assert freed["status"] == "pending"
     kept, freed = (api.ok("GET", f"/task/{task['task_id']}") for task in (kept, freed))
     assert kept["status"] == freed["status"] == "error"
     assert kept["response"]["failed_attachments"][0]["url"] == url
-    assert kept["unique_id"] == "kept"
+    assert kept["unique_id"] == f"{name} kept"
     assert "unique_id" not in freed
     api.refused(400, "POST", f"/task/{kept['task_id']}/cancel")
