@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from refonte_frames.export.attempts import export_attempts, read_attempts, scan_attempts
     from refonte_frames.export.batch_dataset import export_batches
     from refonte_frames.export.batches import read_batches, scan_batches
+    from refonte_frames.export.delta import to_delta
     from refonte_frames.export.downloads import download_attachments
     from refonte_frames.export.export import export_tasks
     from refonte_frames.export.opened import Export, open_export
@@ -83,6 +84,7 @@ _HOMES = {
     "set_unique_ids": "resources.tasks",
     "submit": "upload.submit",
     "to_csv": "export.spreadsheets",
+    "to_delta": "export.delta",
     "to_excel": "export.spreadsheets",
     "to_tasks": "upload.convert",
     "wait": "export.wait",
@@ -172,6 +174,7 @@ __all__ = [
     "submit",
     "teams",
     "to_csv",
+    "to_delta",
     "to_excel",
     "to_tasks",
     "wait",

@@ -372,6 +372,14 @@ class Export:
                 )
         self._manifest = manifest
 
+    def spans(self) -> list[tuple[int | None, int | None]]:
+        """Cut time so that each span holds the tasks of about one file: after the start, up to the end, None is open.
+
+        Microseconds since 1970. For reading a large folder piece by piece.
+        """
+        ends = sorted({entry.newest for entry in self._manifest.files["tasks"] if entry.newest is not None})[:-1]
+        return list(zip([None, *ends], [*ends, None], strict=True))
+
     def __repr__(self) -> str:
         rows = ", ".join(f"{count:,} {table}" for table, count in self._manifest.report["rows"].items())
         return f"<Export {self.path}: {rows}, of {self._manifest.finished_at}>"
