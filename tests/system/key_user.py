@@ -42,7 +42,12 @@ if __name__ == "__main__":
     rf.plan(frame, **options).to_parquet("plan.parquet")
     rf.read_tasks(client=client).to_parquet("tasks.parquet")
     sys.stdout.write(f"{rf.export_tasks('export', client=client)!r}\n")
+    rf.projects.create("files", type="imageannotation", client=client)
+    rf.files.upload(["receipt.csv", "nothing.csv"], project="files", client=client).to_csv("files.csv")
     bad = [
+        lambda: rf.files.upload("receipt.csv", project="nope", client=client),
+        lambda: rf.files.upload("receipt.csv", client=rf.Client(os.environ["WRONG_KEY"], base_url, state_dir="s")),
+        lambda: rf.files.upload("receipt.csv", client=rf.Client(base_url="http://127.0.0.1:9/v1", state_dir="t")),
         lambda: rf.submit(frame, **options | {"project": "nope"}),
         lambda: rf.submit(frame, **options | {"client": rf.Client(os.environ["WRONG_KEY"], base_url, state_dir="s")}),
         lambda: rf.get_task("0" * 24, client=rf.Client(base_url="http://127.0.0.1:9/v1")),
