@@ -493,6 +493,9 @@ def export_tasks(
     excel: Annotated[
         Path | None, typer.Option("--excel", metavar="FILE", help="Also write an Excel file with a sheet per table.")
     ] = None,
+    cut: Annotated[
+        bool, typer.Option("--cut", help="Cut texts that are too long for a cell of Excel's; else they are an error.")
+    ] = False,
     as_json: AsJson = False,
     base_url: BaseUrl = None,
 ) -> None:
@@ -525,7 +528,7 @@ def export_tasks(
         full=full,
         client=_client(base_url),
     )
-    _write_sheets(report, csv, excel)
+    _write_sheets(report, csv, excel, cut=cut)
     if as_json:
         _print_json({"path": str(report.path), **report.as_json()})
     else:
@@ -664,7 +667,7 @@ def export_attempts(
         typer.echo(str(report))
 
 
-def _write_sheets(report: ExportReport, csv: Path | None, excel: Path | None) -> None:
+def _write_sheets(report: ExportReport, csv: Path | None, excel: Path | None, *, cut: bool) -> None:
     """Write the tables of an exported folder for people with a spreadsheet."""
     if csv is None and excel is None:
         return
@@ -676,7 +679,8 @@ def _write_sheets(report: ExportReport, csv: Path | None, excel: Path | None) ->
         for name in report.rows:
             getattr(export, name).to_csv(csv / f"{name}.csv")
     if excel is not None:
-        spreadsheets.to_excel({name: getattr(export, name).scan() for name in report.rows}, excel)
+        sheets = {name: getattr(export, name).scan() for name in report.rows}
+        spreadsheets.to_excel(sheets, excel, long_texts="cut" if cut else "error")
 
 
 def _read(path: Path, *id_columns: str | None) -> pd.DataFrame:

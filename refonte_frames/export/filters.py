@@ -109,7 +109,7 @@ def filters_of(**options: Any) -> Filters:
         checked[name] = None if value is None else micros_of(value, name)
     for name in ("created", "completed", "updated"):
         _in_order(name, checked[f"{name}_after"], checked[f"{name}_before"])
-    checked |= {name: bool(value) for name, value in options.items()}
+    checked |= {name: _flag(name, value) for name, value in options.items()}
     return Filters(**checked)
 
 
@@ -160,6 +160,12 @@ def differences(mine: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
 
 def _shown(settings: dict[str, Any], name: str) -> str:
     return repr(settings[name]) if name in settings else "not set"
+
+
+def _flag(name: str, value: Any) -> bool:
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    raise InputError(f"{name}={value!r}: give True or False.")
 
 
 def _text(name: str, value: Any) -> str | None:

@@ -117,7 +117,9 @@ def read_tasks(  # noqa: PLR0913 - the filters are the service's own names, each
     Notes
     -----
     One request per 100 tasks, and where there are more than 5,000 of them, about one per window of time before;
-    one per 40 unique_ids; one per task id. Rows need to fit into memory: else see `scan_tasks` and `export_tasks`.
+    one per 40 unique_ids. Task ids without unique_ids beside them are looked up in the list of their time, where that
+    is not much longer than they are many, and else one by one. Rows need to fit into memory: else see `scan_tasks`
+    and `export_tasks`.
     Source: contract 2.3.
 
     Examples

@@ -223,10 +223,19 @@ def _reader_of(rows: Any) -> pa.RecordBatchReader:
     InputError
         It is no frame, or Arrow has no type for a column.
     """
-    if isinstance(rows, pa.RecordBatchReader):
-        return rows
+    reader = rows if isinstance(rows, pa.RecordBatchReader) else _table_of(rows).to_reader()
+    for field in reader.schema:
+        if any(is_bytes(field.type) for is_bytes in _BYTES):
+            raise InputError(f"The column {field.name!r} holds bytes, which no cell can: leave it out.")
+    return reader
+
+
+_BYTES: Final = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
+
+
+def _table_of(rows: Any) -> pa.Table:
     if isinstance(rows, pa.Table):
-        return rows.to_reader()
+        return rows
     frame = as_pandas(rows)
     columns = []
     for at, name in enumerate(frame.columns):
@@ -234,7 +243,7 @@ def _reader_of(rows: Any) -> pa.RecordBatchReader:
             columns.append(pa.chunked_array(pa.array(frame.iloc[:, at], from_pandas=True)))
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
             raise InputError(f"The column {name!r} cannot be written: {error}.") from None
-    return pa.table(columns, names=[str(name) for name in frame.columns]).to_reader()
+    return pa.table(columns, names=[str(name) for name in frame.columns])
 
 
 @contextlib.contextmanager
@@ -277,7 +286,7 @@ def _form(type_: pa.DataType) -> Callable[[pa.Array], pa.Array] | None:
         return None
     if pa.types.is_timestamp(type_):
         return _stamps
-    if pa.types.is_nested(type_) or pa.types.is_binary(type_) or pa.types.is_large_binary(type_):
+    if pa.types.is_nested(type_):
         return _json_texts
     return _cast
 

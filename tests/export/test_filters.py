@@ -81,6 +81,8 @@ def test_a_date_is_its_midnight() -> None:
         ({"status": "done"}, "status='done' is no value"),
         ({"customer_review_status": ["accepted", "good"]}, "'good' is no value"),
         ({"created_after": "yesterday"}, "created_after='yesterday' is no time"),
+        ({"limited_response": "no"}, "limited_response='no': give True or False"),
+        ({"include_attachment_url": 1}, "include_attachment_url=1: give True or False"),
         ({"created_after": 1709540122}, "is no time"),
         ({"created_after": pd.NaT}, "is no time"),
         ({"created_after": np.datetime64("NaT", "s")}, "is no time"),

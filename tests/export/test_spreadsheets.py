@@ -139,6 +139,15 @@ def test_pandas_polars_and_streams_are_all_written(tmp_path: Path) -> None:
         assert written(rows, tmp_path / "a.csv") == [["a"], ["x"], [""]]
 
 
+def test_no_rows_and_no_columns_are_files_too(tmp_path: Path) -> None:
+    """With the names of the columns."""
+    assert written(pd.DataFrame({"a": [], "b": []}), tmp_path / "a.csv") == [["a", "b"]]
+    assert sheet_of(pd.DataFrame({"a": []}), tmp_path / "a.xlsx") == [("a",)]
+    rf.to_csv(pd.DataFrame(), tmp_path / "b.csv")
+    rf.to_excel(pd.DataFrame(), tmp_path / "b.xlsx")
+    assert openpyxl.load_workbook(tmp_path / "b.xlsx").sheetnames == ["rows"]
+
+
 def test_a_row_of_one_null_is_a_row(tmp_path: Path) -> None:
     """Readers pass over empty lines."""
     for column in (pa.array(["a", None]), pa.array([1, None])):
@@ -167,6 +176,7 @@ def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
     [
         ([1], "A list is no frame"),
         (pd.DataFrame({"a": ["x", 1, b"y"]}), "The column 'a' cannot be written"),
+        (pd.DataFrame({"a": [b"y"]}), "The column 'a' holds bytes"),
     ],
 )
 def test_what_is_no_table_is_refused(rows: Any, says: str, tmp_path: Path) -> None:
