@@ -18,7 +18,10 @@ _SECOND: Final = 1_000_000
 _DAY: Final = 86_400 * _SECOND
 #: Nothing was created then: a service that finds something does not look at the end, or at the start.
 IMPOSSIBLE: Final = ((0, _MS), (4_102_444_800 * _SECOND, 4_102_444_800 * _SECOND + _MS))
-_SMALLEST_TARGET: Final = 5_000
+#: Fewer tasks than this are read page after page sooner than windows for them are planned.
+_WORTH_CUTTING: Final = 5_000
+#: Windows must be small beside what a worker reads in all, or the last ones keep a single worker busy at the end.
+_SMALLEST_TARGET: Final = 1_500
 _LARGEST_TARGET: Final = 25_000
 _MAX_SLICES: Final = 256
 
@@ -41,7 +44,13 @@ Count = tuple[int, int, int]
 
 
 def target_rows(total: int, workers: int) -> int:
-    """Say how many tasks a window should hold: enough for every worker to get several, few enough to lose little."""
+    """Say how many tasks a window should hold: enough for every worker to get several, few enough to lose little.
+
+    >>> target_rows(4_000, workers=16), target_rows(100_000, workers=16), target_rows(10**8, workers=16)
+    (5000, 1563, 25000)
+    """
+    if total <= _WORTH_CUTTING:
+        return _WORTH_CUTTING
     return max(_SMALLEST_TARGET, min(_LARGEST_TARGET, ceil(total / (4 * workers))))
 
 

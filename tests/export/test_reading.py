@@ -46,7 +46,7 @@ def test_a_frame_has_every_task_once_newest_first(client_of: Any) -> None:
         frame = rf.read_tasks(client=client_of(listing))
     assert_all_there(frame)
     assert frame.attrs["refonte"]["mode"] == "windows"
-    assert frame.attrs["refonte"]["windows"] == 3
+    assert frame.attrs["refonte"]["windows"] > 3
 
 
 @pytest.mark.parametrize(

@@ -117,9 +117,11 @@ def test_counts_that_do_not_add_up_are_found_out() -> None:
     assert plan_windows(lossy, total=100, oldest=moments[0], newest=moments[-1], target=10) is None
 
 
-@pytest.mark.parametrize(("total", "workers", "rows"), [(100, 16, 5_000), (1_000_000, 16, 15_625), (10**8, 16, 25_000)])
+@pytest.mark.parametrize(
+    ("total", "workers", "rows"), [(100, 16, 5_000), (6_000, 16, 1_500), (1_000_000, 16, 15_625), (10**8, 16, 25_000)]
+)
 def test_windows_are_neither_tiny_nor_huge(total: int, workers: int, rows: int) -> None:
-    """5,000 to 25,000 tasks, several windows for every worker where there are enough."""
+    """1,500 to 25,000 tasks, several for every worker where there are enough; few tasks are not cut."""
     assert target_rows(total, workers) == rows
 
 
