@@ -21,6 +21,7 @@ from refonte_frames.transport.calls import Call, path_of
 from refonte_frames.transport.replies import decode_json
 from refonte_frames.upload.convert import to_tasks
 from refonte_frames.upload.identity import Canon, auto_unique_id
+from refonte_frames.upload.payloads import key_codes
 
 if TYPE_CHECKING:
     import os
@@ -53,6 +54,7 @@ def create(  # noqa: PLR0913 - submit's arguments, and the answers
     params: Mapping[str, Any] | None = None,
     unique_id: Hashable = "auto",
     duplicates: Literal["error", "share", "each"] = "error",
+    group_by: Hashable | None = None,
     journal: str | os.PathLike[str] | None = None,
     progress: bool = True,
     client: Client | None = None,
@@ -79,6 +81,8 @@ def create(  # noqa: PLR0913 - submit's arguments, and the answers
         The id that guards a row for ever. ``"auto"`` derives it from kind, content and answers.
     duplicates : {"error", "share", "each"}
         Rows with equal ids: refuse the frame, make one task that all of them share, or one task each.
+    group_by : column, optional
+        Rows that share its value become one task with ``attachments`` in row order; they have the same answers.
     journal : path, optional
         Where to write down what was sent. Default: a file in the user's state folder, named after host, key, kind, type
         and project.
@@ -133,7 +137,7 @@ def create(  # noqa: PLR0913 - submit's arguments, and the answers
     """
     _check_options(kind, unique_id, duplicates)
     rows = as_pandas(frame)
-    wanted = _Reading(kind, expected, initial, unique_id, duplicates).wanted(
+    wanted = _Reading(kind, expected, initial, unique_id, duplicates, group_by).wanted(
         rows, type=type, project=project, batch=batch, columns=columns, metadata=metadata, params=params
     )
     client = resolve_client(client)
@@ -227,6 +231,7 @@ class _Reading:
     initial: Hashable | None
     unique_id: Hashable
     duplicates: str
+    group_by: Hashable | None
 
     def wanted(
         self,
@@ -239,7 +244,8 @@ class _Reading:
         metadata: Sequence[Hashable] | Mapping[str, Hashable] | str | None,
         params: Mapping[str, Any] | None,
     ) -> list[_WantedTask | Refused]:
-        """Make a task of each row, or say why there is none."""
+        """Make a task of each row or group, or say why there is none; rows of a group have the same."""
+        units = _units(rows, self.group_by)
         answers = _objects(rows, self.expected, "the expected answers", "expected='…'")
         begins = None if self.initial is None else _objects(rows, self.initial, "the initial answers", "initial='…'")
         ids = self._own_ids(rows, columns)
@@ -255,10 +261,19 @@ class _Reading:
                 "columns": None if columns is None else mapped,
                 "metadata": metadata,
                 "params": params,
+                "group_by": self.group_by,
             },
+            units,
         )
-        made = [self._row(at, body, answers, begins, ids, (project, batch)) for at, body in enumerate(bodies)]
-        return self._told_apart(made)
+        made = [
+            self._unit(positions, body, answers, begins, ids, (project, batch))
+            for positions, body in zip(units, bodies, strict=True)
+        ]
+        result: list[_WantedTask | Refused] = [Refused("unread", "")] * len(rows)
+        for positions, task in zip(units, self._told_apart(made, units), strict=True):
+            for at in positions:
+                result[at] = task
+        return result
 
     def _own_ids(self, rows: pd.DataFrame, columns: Mapping[str, Hashable] | None) -> Column | None:
         column = (columns or {}).get("unique_id") if self.unique_id == "auto" else self.unique_id
@@ -268,21 +283,22 @@ class _Reading:
             return None
         return json_column(_column(rows, column, "the unique_ids", "unique_id='…'"))
 
-    def _row(
+    def _unit(
         self,
-        at: int,
+        positions: Sequence[int],
         body: dict[str, Any] | Refused,
         answers: Column,
         begins: Column | None,
         ids: Column | None,
         place: tuple[str | None, str | None],
     ) -> _WantedTask | Refused:
+        """Make the task of a row, or of the rows of a group."""
         if isinstance(body, Refused):
             return body
         try:
-            answer = _cell(answers, at)
-            begin = None if begins is None else _cell(begins, at)
-            own_id = None if ids is None else _own_id(ids, at)
+            answer = _common(answers, positions, "the expected answer")
+            begin = None if begins is None else _common(begins, positions, "the initial answer")
+            own_id = None if ids is None else _own_id(_common(ids, positions, "the unique_id"), ids)
         except Refused as refused:
             return refused
         if answer is None:
@@ -300,28 +316,31 @@ class _Reading:
         body = msgspec.json.encode({**fields, "unique_id": unique_id})
         return _WantedTask(self.kind, task_type, unique_id, own_id is not None, digest, body)
 
-    def _told_apart(self, made: list[_WantedTask | Refused]) -> list[_WantedTask | Refused]:
-        """Refuse, share or number rows with equal ids; different content under one id fails in all its rows."""
-        rows_of: dict[str, list[int]] = defaultdict(list)
+    def _told_apart(
+        self, made: Sequence[_WantedTask | Refused], units: Sequence[Sequence[int]]
+    ) -> list[_WantedTask | Refused]:
+        """Refuse, share or number those with equal ids; different content under one id fails in all its rows."""
+        by_id: dict[str, list[int]] = defaultdict(list)
         for at, task in enumerate(made):
             if isinstance(task, _WantedTask):
-                rows_of[task.unique_id].append(at)
+                by_id[task.unique_id].append(at)
         result = list(made)
-        for unique_id, positions in rows_of.items():
-            same = [task for task in (made[at] for at in positions) if isinstance(task, _WantedTask)]
+        for unique_id, places in by_id.items():
+            same = [task for task in (made[at] for at in places) if isinstance(task, _WantedTask)]
             if len(same) == 1:
                 continue
+            rows = [units[at][0] for at in places]
             if len({task.digest for task in same}) > 1:
-                for at in positions:
-                    message = f"the id {unique_id!r} stands in {len(same)} rows with different content"
+                message = f"the id {unique_id!r} stands in {len(same)} rows with different content"
+                for at in places:
                     result[at] = Refused("duplicate_unique_id", message)
             elif self.duplicates == "error":
                 raise InputError(
-                    f"The id {unique_id!r} stands in {len(same)} rows ({', '.join(map(str, positions[:5]))}); nothing "
-                    "was sent. duplicates='share' makes one task for equal rows, duplicates='each' one task for each."
+                    f"The id {unique_id!r} stands in {len(same)} rows ({', '.join(map(str, rows[:5]))}); nothing was "
+                    "sent. duplicates='share' makes one task for equal rows, duplicates='each' one task for each."
                 )
             elif self.duplicates == "each":
-                for number, (at, task) in enumerate(zip(positions, same, strict=True), start=1):
+                for number, (at, task) in enumerate(zip(places, same, strict=True), start=1):
                     result[at] = task if number == 1 else _numbered(task, number)
         return result
 
@@ -377,8 +396,15 @@ def _cell(column: Column, at: int) -> Any:
     return None if column.values[at] is ABSENT else column.values[at]
 
 
-def _own_id(ids: Column, at: int) -> str:
-    value = _cell(ids, at)
+def _common(column: Column, positions: Sequence[int], what: str) -> Any:
+    """Take the cell that all rows of a group have."""
+    first, *others = [_cell(column, at) for at in positions]
+    if any(other != first for other in others):
+        raise Refused("group_conflict", f"{what} differs between the rows of the group")
+    return first
+
+
+def _own_id(value: Any, ids: Column) -> str:
     if ids.holds_broken_integers:
         raise Refused("id_was_float", "the ids became floats because of empty cells; read the column as text")
     if isinstance(value, int) and not isinstance(value, bool):
@@ -388,7 +414,20 @@ def _own_id(ids: Column, at: int) -> str:
     raise Refused("null_unique_id" if value is None else "bad_unique_id", f"unique_id is a text, not {value!r}")
 
 
-def _bodies(rows: pd.DataFrame, mapping: dict[str, Any]) -> list[dict[str, Any] | Refused]:
+def _units(rows: pd.DataFrame, group_by: Hashable | None) -> list[list[int]]:
+    """List the rows of each task to be, in the order in which they begin."""
+    if group_by is None or group_by not in rows.columns:
+        return [[at] for at in range(len(rows))]
+    units: dict[int, list[int]] = {}
+    for at, code in enumerate(key_codes(rows[group_by]).tolist()):
+        # Rows without a key are refused one by one.
+        units.setdefault(code if code >= 0 else -1 - at, []).append(at)
+    return list(units.values())
+
+
+def _bodies(
+    rows: pd.DataFrame, mapping: dict[str, Any], units: Sequence[Sequence[int]]
+) -> list[dict[str, Any] | Refused]:
     """Make the bodies as `submit` makes them, without ids; rows that cannot be sent say why."""
     refused: dict[int, Refused] = {}
     try:
@@ -397,7 +436,7 @@ def _bodies(rows: pd.DataFrame, mapping: dict[str, Any]) -> list[dict[str, Any] 
         refused = {at: Refused(code, message) for at, code, message in error.rows}
         made = to_tasks(rows.iloc[[at for at in range(len(rows)) if at not in refused]], unique_id=None, **mapping)
     bodies = iter(made)
-    return [refused[at] if at in refused else next(bodies) for at in range(len(rows))]
+    return [refused[positions[0]] if positions[0] in refused else next(bodies) for positions in units]
 
 
 def _line(run: Creations, at: int) -> dict[str, Any]:

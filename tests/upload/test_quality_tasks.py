@@ -216,3 +216,36 @@ def test_a_project_of_another_kind_is_refused_in_every_row(
     done = create(gold, client, tmp_path / "j")
     assert done["error_code"].tolist() == ["bad_request"] * 4
     assert done["error_message"].str.contains("Rapid").all()
+
+
+def test_rows_of_a_group_become_one_task(client: rf.Client, tmp_path: Path) -> None:
+    """With their attachments in row order; answers that differ and missing keys are the rows' errors."""
+    rf.projects.create("pages", type="documenttranscription", rapid=True, client=client)
+    answer = {"annotations": []}
+    pages = pd.DataFrame(
+        {
+            "attachment": [f"https://x.org/{at}.png" for at in range(7)],
+            "doc": ["a", "b", "a", None, "b", "c", "c"],
+            "answer": [answer, answer, answer, answer, answer, answer, {"annotations": [{}]}],
+        }
+    )
+    options: dict[str, Any] = {
+        "type": "documenttranscription",
+        "project": "pages",
+        "columns": {"attachment": "attachment"},
+        "params": {"features": [{"type": "text", "label": "total"}]},
+        "group_by": "doc",
+    }
+    done = create(pages, client, tmp_path / "j", **options)
+    assert done["error_code"].tolist() == [None, None, None, "null_group", None, "group_conflict", "group_conflict"]
+    ids = done["quality_task_id"].tolist()
+    assert ids[0] == ids[2] != ids[1] == ids[4]
+    again = create(pages.head(3), client, tmp_path / "k", **options)
+    assert again["outcome"].tolist() == ["existing", "created", "existing"]
+
+
+def test_no_rows_are_an_empty_receipt(rapid: rf.Client, gold: pd.DataFrame, tmp_path: Path) -> None:
+    """With its columns."""
+    done = create(gold.head(0), rapid, tmp_path / "j")
+    assert done.empty
+    assert "quality_task_id" in done.columns
