@@ -14,7 +14,7 @@ from raw_server import RawServer, answer
 from refonte_frames.client import Client
 from refonte_frames.errors import NoReplyError, ReplyError, ServiceError
 from refonte_frames.transport.calls import Call
-from refonte_frames.transport.http import MAX_REPLY_BYTES
+from refonte_frames.transport.http import MAX_REPLY_BYTES, _TimedConnection
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -188,3 +188,36 @@ def test_a_missing_ca_bundle_is_a_setting_that_is_wrong(monkeypatch: pytest.Monk
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", os.devnull + ".missing")
     with pytest.raises(ValueError, match=r"null\.missing"):
         Client(KEY, "https://127.0.0.1:9/v1").send(Call.get("tasks"), max_tries=1)
+
+
+class Wire:
+    """A socket that keeps what is sent, one entry a system call."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+
+    def settimeout(self, secs: float | None) -> None:
+        """Nothing is waited for."""
+
+    def sendall(self, data: bytes) -> None:
+        """Keep it."""
+        self.sent.append(bytes(data))
+
+
+@pytest.mark.parametrize("body", [b'{"a":1}', b"", None])
+def test_headers_and_body_leave_together(body: bytes | None) -> None:
+    """One system call a request, with a body and without."""
+    connection, wire = _TimedConnection("127.0.0.1"), Wire()
+    connection.sock = wire  # type: ignore[assignment]
+    connection.request("POST", "/v1/task/annotation", body=body)
+    (sent,) = wire.sent
+    assert sent.startswith(b"POST /v1/task/annotation HTTP/1.1\r\n")
+    assert sent.partition(b"\r\n\r\n")[2] == (body or b"")
+
+
+def test_a_body_that_comes_in_parts_follows_its_headers() -> None:
+    """Nothing is lost, and the order is kept."""
+    connection, wire = _TimedConnection("127.0.0.1"), Wire()
+    connection.sock = wire  # type: ignore[assignment]
+    connection.request("POST", "/", body=iter([b"one", b"two"]), headers={"Content-Length": "6"})
+    assert b"".join(wire.sent).endswith(b"\r\n\r\nonetwo")
