@@ -1,6 +1,7 @@
 """A user's program that exports, and is killed by itself before its n-th change to the folder; 0 lets it live.
 
-``python export_once.py ROOT N [WORKERS]``; it prints how many changes it made, and which of them noted a window.
+``python export_once.py ROOT N [WORKERS] [fold | beside | compact]``: an export, one that lets its increment lie beside
+the base, or no export but a compaction. It prints how many changes it made, and which of them noted a window.
 """
 
 import os
@@ -32,5 +33,9 @@ def watch(event: str, args: tuple[object, ...]) -> None:
 
 
 sys.addaudithook(watch)
-rf.export_tasks(ROOT, progress=False, client=rf.Client(max_workers=int([*sys.argv, "16"][3])))
+workers, kind = (*sys.argv[3:], *("16", "fold")[len(sys.argv) - 3 :])
+if kind == "compact":
+    rf.open_export(ROOT).compact()
+else:
+    rf.export_tasks(ROOT, progress=False, fold=kind == "fold", client=rf.Client(max_workers=int(workers)))
 print(seen, *notes)  # noqa: T201 - the test reads it

@@ -8,6 +8,7 @@ import random
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,11 +53,31 @@ def client_of(listing: Listing, folder: Path) -> rf.Client:
     return rf.Client(api_key="live_demo", base_url=listing.base_url, state_dir=folder)
 
 
-def run(listing: Listing, root: Path, last: int, workers: int = 16) -> subprocess.CompletedProcess[str]:
+def run(
+    listing: Listing, root: Path, last: int, *, workers: int = 16, kind: str = "fold"
+) -> subprocess.CompletedProcess[str]:
     """Run the user's program until its `last` change to the folder."""
     environment = os.environ | {"REFONTE_API_KEY": "live_demo", "REFONTE_BASE_URL": listing.base_url}
-    command = [sys.executable, str(SCRIPT), str(root), str(last), str(workers)]
+    command = [sys.executable, str(SCRIPT), str(root), str(last), str(workers), kind]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def run_read(listing: Listing, root: Path, last: int, kind: str) -> tuple[int, list[tuple[int, int]]]:
+    """Run the program, and meanwhile open and read the folder time and again; return how it ended and what was read."""
+    with ThreadPoolExecutor(1) as pool:
+        ending = pool.submit(run, listing, root, last, kind=kind)
+        seen = [opened(root)]
+        while not wait([ending], timeout=0.02).done:
+            seen.append(opened(root))
+    return ending.result().returncode, seen
+
+
+def opened(root: Path) -> tuple[int, int]:
+    """Read the folder as `open_export` shows it: how many tasks and how many answers."""
+    export = rf.open_export(root)
+    ids = export.tasks.to_arrow(columns=["task_id"])["task_id"].to_pylist()
+    assert len(set(ids)) == len(ids) == len(export.tasks)
+    return len(ids), export.annotations.to_arrow(columns=["task_id"]).num_rows
 
 
 def numbers(done: subprocess.CompletedProcess[str]) -> list[int]:
@@ -86,14 +107,20 @@ def assert_same(one: dict[str, pd.DataFrame], other: dict[str, pd.DataFrame]) ->
 def assert_tidy(root: Path) -> None:
     """No file is there that the manifest does not name."""
     manifest = msgspec.json.decode((root / "_manifest.json").read_bytes())
-    named = {f"{table}/{entry['name']}" for table, entries in manifest["files"].items() for entry in entries}
+    layers = {"": manifest["files"]} | {f"_delta/{delta['name']}/": delta["files"] for delta in manifest["deltas"]}
+    named = {
+        f"{folder}{table}/{entry['name']}"
+        for folder, files in layers.items()
+        for table, entries in files.items()
+        for entry in entries
+    }
     found = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
     assert {name for name in found if not name.startswith("_old/")} == named | {"_manifest.json", "_lock"}
 
 
-def instants(changes: int) -> list[int]:
+def instants(changes: int, dose: int = DOSE) -> list[int]:
     """Choose when to kill: at the first and last change, and at others between them."""
-    return sorted({1, changes, *random.Random(DOSE).sample(range(1, changes + 1), min(DOSE, changes))})
+    return sorted({1, changes, *random.Random(dose).sample(range(1, changes + 1), min(dose, changes))})
 
 
 def test_a_first_export_that_is_killed_at_any_change_ends_as_if_undisturbed(listing: Listing, tmp_path: Path) -> None:
@@ -130,6 +157,38 @@ def test_an_increment_that_is_killed_at_any_change_ends_as_if_undisturbed(listin
         for name, table in state(root).items():
             assert len(table) in (len(before[name]), len(expected[name]))
         rf.export_tasks(root, client=client_of(listing, tmp_path), progress=False)
+        assert_same(state(root), expected)
+        assert_tidy(root)
+
+
+@pytest.mark.parametrize("kind", ["fold", "beside", "compact"])
+def test_who_reads_meanwhile_sees_the_old_state_or_the_new_one(kind: str, listing: Listing, tmp_path: Path) -> None:
+    """Through any kill of an export, of one that lets its increments lie beside the base, and of a compaction."""
+    listing.tasks = OLD[-1_200:]
+    base = tmp_path / "base"
+    assert run(listing, base, 0).returncode == 0
+    listing.tasks, listing.now = later(OLD[-1_200:]), datetime(2024, 3, 13, tzinfo=UTC)
+    # An increment lies beside the base already, whatever comes then.
+    assert run(listing, base, 0, kind="beside").returncode == 0
+    before = opened(base)
+    listing.tasks = [
+        *listing.tasks[:-1],
+        listing.tasks[-1] | {"updated_at": "2024-03-13T00:00:00.000Z", "response": None},
+    ]
+    shutil.copytree(base, tmp_path / "undisturbed")
+    undisturbed = run(listing, tmp_path / "undisturbed", 0, kind=kind)
+    after = opened(tmp_path / "undisturbed")
+    assert after == (before if kind == "compact" else (before[0], before[1] - 2))
+    rf.export_tasks(tmp_path / "undisturbed", client=client_of(listing, tmp_path), progress=False)
+    expected = state(tmp_path / "undisturbed")
+    for last in instants(numbers(undisturbed)[0], dose=DOSE if DOSE > 3 else 1):
+        root = tmp_path / f"killed-{last}"
+        shutil.copytree(base, root)
+        ended, seen = run_read(listing, root, last, kind)
+        assert ended == -9
+        assert set(seen) <= {before, after}
+        for _ in range(2):  # the first may only finish what was put in place
+            rf.export_tasks(root, client=client_of(listing, tmp_path), progress=False)
         assert_same(state(root), expected)
         assert_tidy(root)
 
