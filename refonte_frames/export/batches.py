@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import pyarrow as pa
 from msgspec import Raw, Struct
@@ -17,7 +17,8 @@ from refonte_frames.export import kinds
 from refonte_frames.export.decode import object_text, require_utf8, text_of, without_lone_surrogates
 from refonte_frames.export.drift import Drift
 from refonte_frames.export.filters import filters_of
-from refonte_frames.export.tables import DtypeBackend, check_options, to_pandas
+from refonte_frames.export.passes import View
+from refonte_frames.export.spread import is_spread
 from refonte_frames.progress import bar
 from refonte_frames.schemas import BATCHES
 from refonte_frames.transport.calls import Call
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from refonte_frames.client import Client
     from refonte_frames.export.filters import TimeLike
+    from refonte_frames.export.tables import DtypeBackend
 
 __all__ = ["BatchReading", "read_batches", "scan_batches"]
 
@@ -55,6 +57,7 @@ def read_batches(  # noqa: PLR0913 - the filters are the service's own names, ea
     created_after: TimeLike | None = None,
     created_before: TimeLike | None = None,
     detailed: bool = False,
+    metadata: Literal["json", "columns"] = "json",
     dtype_backend: DtypeBackend = "pyarrow",
     categories: Sequence[str] = (),
     progress: bool = True,
@@ -72,6 +75,8 @@ def read_batches(  # noqa: PLR0913 - the filters are the service's own names, ea
         Bounds, inclusive: text in ISO 8601, date, datetime or pandas Timestamp. Without an offset they mean UTC.
     detailed : bool
         Fill in how many tasks of each batch are in which state; null otherwise.
+    metadata : {"json", "columns"}
+        ``"columns"`` adds one typed column ``metadata.<key>`` for every key, under the rules of `read_tasks`.
     dtype_backend : {"pyarrow", "numpy_nullable"}
         As in pandas.
     categories : list of str
@@ -112,12 +117,11 @@ def read_batches(  # noqa: PLR0913 - the filters are the service's own names, ea
         created_before=created_before,
         detailed=detailed,
     )
-    check_options(dtype_backend, categories, BATCHES)
+    view = View(dtype_backend, categories, ("metadata",) if is_spread("metadata", metadata) else ())
+    view.check("batches")
     drift = Drift()
     table = reading.table(resolve_client(client), drift, progress=progress)
-    frame = to_pandas(table, dtype_backend=dtype_backend, categories=categories)
-    frame.attrs["refonte"] = {"batches": len(frame), "drift": drift.as_json()}
-    return frame
+    return view.frame(table, {"batches": len(table), "drift": drift.as_json()})
 
 
 def scan_batches(

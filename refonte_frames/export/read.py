@@ -306,7 +306,7 @@ def read(  # noqa: PLR0913 - the filters are the service's own names, each worth
     detailed : bool
         As for `read_batches`.
     metadata, attributes : {"json", "columns"}
-        ``"columns"`` adds columns to the tasks as `read_tasks`, and to the annotations as `read_annotations` does.
+        ``"columns"`` adds columns to tasks and batches as `read_tasks` does, and to annotations as `read_annotations`.
     dtype_backend, categories, progress, client
         As for `read_tasks`.
 

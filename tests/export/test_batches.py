@@ -36,6 +36,20 @@ def test_batches_come_newest_first_with_their_metadata(batches: rf.Client) -> No
     assert frame.columns.tolist() == rf.schemas.BATCHES.names
 
 
+def test_metadata_of_batches_come_as_columns_where_asked(batches: rf.Client) -> None:
+    """As those of tasks do."""
+    frame = read_batches(metadata="columns", client=batches)
+    assert frame["metadata.week"].tolist() == [10, 10]
+    assert rf.read("batches", metadata="columns", client=batches)["batches"].columns.tolist() == frame.columns.tolist()
+    with pytest.raises(rf.InputError, match="there are 'json' and 'columns'"):
+        read_batches(metadata="week", client=batches)  # type: ignore[arg-type]
+
+
+def test_batches_are_streamed_alike(batches: rf.Client) -> None:
+    """Read when they are read from."""
+    assert rf.scan_batches(project="mail", client=batches).read_all()["batch"].to_pylist() == ["mail/1"]
+
+
 def test_detailed_batches_have_counts_and_zeros(batches: rf.Client) -> None:
     """The service leaves zeros out."""
     frame = read_batches(detailed=True, client=batches).set_index("batch")

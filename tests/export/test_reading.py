@@ -324,6 +324,28 @@ def test_an_option_nobody_can_follow_is_refused_before_anything_is_sent(options:
         assert listing.requests == []
 
 
+def test_hostile_texts_come_through_to_the_file(client_of: Any, tmp_path: Any) -> None:
+    """Formulas, control characters, emoji and integers of any size: in frames, and in Parquet written from them."""
+    texts = ["=cmd()", "\x00\x1b[2J", "\U0001f408\u200d\u2b1b", "a\r\n\tb", "\u202e", "'; DROP TABLE tasks; --"]
+    task = small_task(0)
+    for box, text in zip(task["response"]["annotations"] * 3, texts, strict=True):
+        task["response"]["annotations"].append({**box, "label": text, "attributes": {text: 2**63 + 1, "note": text}})
+    task["metadata"] = {text: text for text in texts} | {"big": 2**63 + 1}
+    with Listing([task]) as listing:
+        client = client_of(listing)
+        frames = rf.read("tasks", "annotations", metadata="columns", attributes="columns", client=client)
+    for name, frame in frames.items():
+        frame.to_parquet(tmp_path / name)
+        again = pd.read_parquet(tmp_path / name, dtype_backend="pyarrow")
+        assert again.columns.tolist() == frame.columns.tolist()
+        assert again["task_id"].tolist() == frame["task_id"].tolist()
+    annotations, tasks = frames["annotations"], frames["tasks"]
+    assert annotations["label"].tolist()[2:] == annotations["attributes.note"].tolist()[2:] == texts
+    assert [annotations[f"attributes.{text}"].dropna().tolist() for text in texts] == [["9223372036854775809"]] * 6
+    assert [tasks[f"metadata.{text}"][0] for text in texts] == texts
+    assert tasks["metadata.big"].tolist() == ["9223372036854775809"]
+
+
 @pytest.fixture
 def typed_tasks(client: rf.Client) -> rf.Client:
     """Make two tasks whose metadata agree in some keys."""
