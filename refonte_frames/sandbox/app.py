@@ -254,7 +254,9 @@ class _ApiCall(_Call):
         real = self._handle(asked) if rule.acts_first else refusal_answer(Refusal(500, "Sabotaged before it was read."))
         date = http_date(self._running.service.clock.now_ms())
         headers = (("content-type", "application/json"), ("date", date), ("connection", "close"), *real.headers)
-        await wire.spoil(rule, self._addressed(real), headers, wire.connection_of(tuple(scope["client"])))
+        connection = wire.connection_of(scope["client"])
+        if connection is not None:
+            await wire.spoil(rule, self._addressed(real), headers, connection)
         await receive()  # until the server has noticed that the connection is gone
 
     async def _sabotage(self, rule: Rule, asked: Asked) -> Answer | None:

@@ -14,14 +14,14 @@ import socket
 import struct
 import zlib
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from refonte_frames.sandbox.exchange import Answer, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from refonte_frames.sandbox.faults import Rule
 
@@ -40,7 +40,8 @@ class TrackedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Note the connection."""
         super().connection_made(transport)
-        self._peer: tuple[str, int] = transport.get_extra_info("peername")[:2]
+        # No name where the client has hung up already; two of those need not be told apart.
+        self._peer: tuple[str, int] = (transport.get_extra_info("peername") or ("", 0))[:2]
         self._may_write = asyncio.Event()
         self._may_write.set()
         self._left_to_drain: int | None = None
@@ -91,9 +92,9 @@ class TrackedProtocol(H11Protocol):
 _connections: dict[tuple[str, int], TrackedProtocol] = {}
 
 
-def connection_of(client: tuple[str, int]) -> TrackedProtocol:
-    """Find the connection of a client's address."""
-    return _connections[client]
+def connection_of(client: Sequence[Any] | None) -> TrackedProtocol | None:
+    """Find the connection of a client's address, as ASGI tells it; None when the client has hung up."""
+    return _connections.get((client[0], client[1])) if client else None
 
 
 def answer_of_rule(rule: Rule, now_date: str) -> Answer | None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import threading
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -47,6 +50,21 @@ def test_a_broken_answer_breaks_the_client_and_the_side_decides_about_the_task(
     assert live.total() == created
     (fired,) = sandbox.faults.fired()
     assert fired["side"] == ("after" if created else "before")
+
+
+@pytest.mark.parametrize("action", ["drop", "truncate", "garbage", "drip"])
+def test_a_client_that_hangs_up_first_makes_no_trouble(live: Any, sandbox: Sandbox, action: str) -> None:
+    """Before its fault could strike: nothing is written to the server's standard error, and the next request works."""
+    address, reset = urlsplit(sandbox.url), struct.pack("ii", 1, 0)
+    sandbox.faults.add(action, method="GET", p=1.0, secs=0.001)
+    for _ in range(10):
+        with socket.create_connection((address.hostname or "", address.port or 0), timeout=30) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)  # closing then sends RST
+            sock.sendall(f"GET /v1/tasks HTTP/1.1\r\nHost: {address.netloc}\r\n\r\n".encode())
+    live.task()
+    sandbox.faults.clear()
+    assert live.total() == 1
+    assert "Traceback" not in (sandbox.state_dir.parent / "stderr.txt").read_text("utf-8")
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
