@@ -79,12 +79,11 @@ def submit_pieces(source: Any, request: MappingRequest, options: Options, client
         As `submit`; ``.receipt`` is the report so far.
     """
     began = time.monotonic()
-    before = Counter(client.requests_by_status())
     chunks = chunks_of(pieces_of(source), options.chunk_rows, group_by=request.group_by)
     first = next(chunks, pd.DataFrame())
     mapping = resolve_mapping(list(first.columns), request)
     path = journal_path(client, mapping, options.journal)
-    told = _Account(mapping, path, ReceiptParts(path), client, began, before)
+    told = _Account(mapping, path, ReceiptParts(path), client, began)
     with told.on_refusal(first):
         inherited = inherited_parameters(client, mapping)
     with (
@@ -111,7 +110,6 @@ class _Account:
     parts: ReceiptParts
     client: Client
     began: float
-    requests_before: Counter[str]
     run_id: str = ""
     rows: int = 0
     changed: int = 0
@@ -136,7 +134,7 @@ class _Account:
             is_whole=self.is_whole,
             changed=self.changed,
             seconds=round(time.monotonic() - self.began, 3),
-            requests_by_status=dict(Counter(self.client.requests_by_status()) - self.requests_before),
+            requests_by_status=self.client.requests_by_status(),
             run_id=self.run_id,
             mapping=self.mapping.describe(),
         )

@@ -249,10 +249,9 @@ def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
     options = Options(journal, chunk_rows, limit, on_error, resubmit, progress)
     options.check(request)
     began = time.monotonic()
-    client = resolve_client(client)
+    client = resolve_client(client).for_one_run()
     if comes_in_pieces(frame):
         return submit_pieces(frame, request, options, client)
-    before = Counter(client.requests_by_status())
     rows_in = as_pandas(frame)
     with _receipt_on_refusal(rows_in), uncollected():
         job = _prepare(rows_in, request, chunk_rows=chunk_rows, progress=progress, client=client)
@@ -277,7 +276,7 @@ def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
         receipt.attrs["refonte"] = {
             "counts": count_outcomes(receipt),
             "seconds": round(time.monotonic() - began, 3),
-            "requests_by_status": dict(Counter(job.client.requests_by_status()) - before),
+            "requests_by_status": job.client.requests_by_status(),
             "run_id": book.run_id,
             "journal": str(book.path),
             "mapping": job.mapping.describe(),
