@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import ipaddress
 import logging
@@ -10,7 +11,7 @@ import random
 import threading
 import time
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit
@@ -37,6 +38,17 @@ URL_VARIABLE: Final = "REFONTE_BASE_URL"
 STATE_VARIABLE: Final = "REFONTE_STATE_DIR"
 _LONGEST_TIMEOUT_SECS: Final = 3600
 _log = logging.getLogger("refonte_frames")
+
+
+@dataclass(slots=True)
+class _Line:
+    """What all threads and runs of one process share of a client: its pace, its connections, and what it counts."""
+
+    gate: Gate
+    pid: int = field(default_factory=os.getpid)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    transport: Transport | None = None
+    counts: Counter[str] = field(default_factory=Counter)
 
 
 class Client:
@@ -99,19 +111,24 @@ class Client:
         self.timeout_secs = float(timeout_secs)
         self.max_workers = int(max_workers)
         self.state_dir = Path(state_dir or os.environ.get(STATE_VARIABLE) or _default_state_dir())
-        self._begin()
-
-    def _begin(self) -> None:
-        self._pid = os.getpid()
-        self._gate = Gate(self.max_workers)
-        self._lock = threading.Lock()
-        self._transport: Transport | None = None
-        self._counts: Counter[str] = Counter()
+        self._line = _Line(Gate(self.max_workers))
+        self._own_counts: Counter[str] | None = None
 
     def _renew_after_fork(self) -> None:
         """Begin anew in a forked process: two that read from one connection read each other's answers."""
-        if self._pid != os.getpid():
-            self._begin()
+        if self._line.pid != os.getpid():
+            self._line = _Line(Gate(self.max_workers))
+
+    def for_one_run(self) -> Self:
+        """Return a client that is this one in all, but tells its own requests only.
+
+        Several threads may share a client, and each run says what itself has asked. Connections and pace are shared,
+        and this client goes on to count what all of them ask.
+        """
+        self._renew_after_fork()
+        alike = copy.copy(self)
+        alike._own_counts = Counter()  # noqa: SLF001 - a Client too
+        return alike
 
     @property
     def key_fingerprint(self) -> str:
@@ -180,7 +197,7 @@ class Client:
             When it is set while the call still waits for its turn, `Stopped` is raised and nothing is sent.
         """
         self._renew_after_fork()
-        with self._gate.passage(stop):
+        with self._line.gate.passage(stop):
             try:
                 reply = self._open().send(call)
             except NoReplyError as error:
@@ -191,7 +208,7 @@ class Client:
                 raise
         self._count(str(reply.status))
         if reply.status == 200:
-            self._gate.note_success()
+            self._line.gate.note_success()
         if self._key.is_in(reply.body):
             # Some services, and pages of proxies, repeat what they were sent.
             return replace(reply, body=self._key.erase_from(reply.body.decode("utf-8", "replace")).encode())
@@ -204,10 +221,10 @@ class Client:
         why = outcome.status or "no answer"
         _log.info("%s %s: %s, next try in %.1f s", call.method, call.path, why, verdict.secs)
         if verdict.everyone:
-            self._gate.note_throttle(verdict.secs)
+            self._line.gate.note_throttle(verdict.secs)
             return
         if outcome.status in retries.OVERLOADS:
-            self._gate.note_overload()
+            self._line.gate.note_overload()
         if stop is not None:
             stop.wait(verdict.secs)
         else:
@@ -215,21 +232,21 @@ class Client:
 
     def requests_by_status(self) -> dict[str, int]:
         """Count the answers so far by status; ``no_reply`` counts requests without one."""
-        with self._lock:
-            return dict(self._counts)
+        with self._line.lock:
+            return dict(self._line.counts if self._own_counts is None else self._own_counts)
 
     @property
     def was_answered(self) -> bool:
         """Whether the service ever answered this client."""
-        with self._lock:
-            return any(kind != "no_reply" for kind in self._counts)
+        with self._line.lock:
+            return any(kind != "no_reply" for kind in self._line.counts)
 
     def close(self) -> None:
         """Close the connections. The client stays usable and opens new ones when needed."""
-        with self._lock:
-            if self._transport is not None:
-                self._transport.close()
-            self._transport = None
+        with self._line.lock:
+            if self._line.transport is not None:
+                self._line.transport.close()
+            self._line.transport = None
 
     def __enter__(self) -> Self:
         return self
@@ -243,23 +260,25 @@ class Client:
         return f"Client({host!r}, key {self._key.hint})" if host else "Client(not made)"
 
     def _open(self) -> Transport:
-        with self._lock:
-            if self._transport is None:
+        with self._line.lock:
+            if self._line.transport is None:
                 # Late, so that making a client stays cheap: requests takes a quarter of a second to import.
                 from refonte_frames.transport.http import Transport  # noqa: PLC0415
 
-                self._transport = Transport(
+                self._line.transport = Transport(
                     self.base_url,
                     self._key,
                     timeout_secs=self.timeout_secs,
                     pool_size=self.max_workers,
                     is_loopback=self._is_loopback,
                 )
-            return self._transport
+            return self._line.transport
 
     def _count(self, kind: str) -> None:
-        with self._lock:
-            self._counts[kind] += 1
+        with self._line.lock:
+            self._line.counts[kind] += 1
+            if self._own_counts is not None:
+                self._own_counts[kind] += 1
 
 
 def outcome_of(answer: Reply | NoReplyError) -> retries.Outcome:

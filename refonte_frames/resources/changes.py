@@ -187,7 +187,7 @@ def carry_out(
     SubmitInterrupted
         After Ctrl-C, once the requests in flight were settled.
     """
-    began, before = time.monotonic(), Counter(client.requests_by_status())
+    began, client = time.monotonic(), client.for_one_run()
     changes, clashes = _by_task(orders)
     names = _DRY_COLUMNS if dry_run else _RESULT_COLUMNS
     with (
@@ -204,7 +204,7 @@ def carry_out(
     receipt.attrs["refonte"] = {
         "counts": _counts(receipt),
         "seconds": round(time.monotonic() - began, 3),
-        "requests_by_status": dict(Counter(client.requests_by_status()) - before),
+        "requests_by_status": client.requests_by_status(),
     }
     if journal is not None:
         receipt.attrs["refonte"]["journal"] = str(journal)
