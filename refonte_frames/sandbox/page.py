@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from refonte_frames.api import TASK_TYPES
 from refonte_frames.sandbox.markup import Html, element, table
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ pre { border: 1px solid #d5dae1; box-shadow: 0 2px 8px #1c243033; }
 td form { margin: 0; }
 form { display: inline-block; margin: .2rem .8rem .2rem 0; }
 input[type=number] { width: 5rem; }
+textarea { display: block; max-width: 100%; font: .85rem/1.4 monospace; }
 .none, .note { color: #5a6675; }
 .bad { color: #a11; }
 nav a { margin-right: 1rem; }
@@ -230,7 +232,23 @@ def _tasks(view: View) -> Iterable[Html]:
     if view.has_older:
         yield element("p", _link(view.where, "Older tasks", world=view.where.world, before=view.tasks[-1][0]))
     if view.where.token is not None:
+        yield _new_task(view.where)
         yield _action(view.where, "reset", "Empty this world")
+
+
+#: What the form for a new task begins with.
+_SAMPLE = """{
+  "attachment": "The parcel came two days late.",
+  "attachment_type": "text",
+  "categories": ["praise", "complaint", "question"]
+}"""
+
+
+def _new_task(where: Whereabouts) -> Html:
+    types = [element("option", name, selected="" if name == "categorization" else None) for name in TASK_TYPES]
+    chosen = element("p", element("label", "type ", element("select", *types, name="type")))
+    body = element("p", element("label", "body ", element("textarea", _SAMPLE, name="body", rows=6, cols=60)))
+    return element("details", element("summary", "New task"), _action(where, "create", "Create", chosen, body))
 
 
 def _state(where: Whereabouts, task: dict[str, Any]) -> object:

@@ -17,6 +17,7 @@ from refonte_frames.sandbox.clock import stamp
 from refonte_frames.sandbox.exchange import Answer, Asked, Refusal, World, encode, read_form
 from refonte_frames.sandbox.queries import TaskFilter
 from refonte_frames.sandbox.running import Running
+from refonte_frames.sandbox.task_routes import create_task
 
 if TYPE_CHECKING:
     from refonte_frames.sandbox.service import Service
@@ -192,6 +193,16 @@ def press_complete(running: Running, asked: Asked) -> Answer:
     return _again(values)
 
 
+def press_create(running: Running, asked: Asked) -> Answer:
+    """POST /_sandbox/page/create, with ``world``, ``type`` and the JSON ``body`` of a creation."""
+    values = _pressed(running, asked)
+    task_type, body = values.get("type", ""), read_form(asked).get("body")  # a form's JSON has been read by then
+    headers = {"content-type": "application/json"}
+    wanted = Asked("POST", f"/v1/task/{task_type}", (), headers, encode(body), {"name": task_type})
+    create_task(running.service, _world(running.service, int(_number(values, "world"))), wanted)
+    return _again(values)
+
+
 def press_reset(running: Running, asked: Asked) -> Answer:
     """POST /_sandbox/page/reset, with ``world``."""
     values = _pressed(running, asked)
@@ -210,5 +221,6 @@ PAGE_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/_sandbox/page/advance", press_advance),
     ("POST", "/_sandbox/page/work", press_work),
     ("POST", "/_sandbox/page/complete", press_complete),
+    ("POST", "/_sandbox/page/create", press_create),
     ("POST", "/_sandbox/page/reset", press_reset),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -43,15 +44,28 @@ def test_looking_needs_no_token_and_offers_no_button(sandbox: Sandbox, live: Any
     assert sandbox.page_url.partition("token=")[2] not in text
 
 
-@pytest.mark.parametrize("name", ["advance", "work", "complete", "reset"])
+@pytest.mark.parametrize("name", ["advance", "work", "create", "complete", "reset"])
 @pytest.mark.parametrize("token", ["", "wrong", "é"])
 def test_a_button_without_the_token_is_refused(sandbox: Sandbox, live: Any, name: str, token: str) -> None:
     """And nothing has changed."""
     task = live.task()
     data = {"token": token, "task": task["task_id"], "hours": "1", "days": "3", "world": str(_world_number(sandbox))}
+    data |= {"type": "categorization", "body": json.dumps(task["params"])}
     reply = requests.post(f"{sandbox.url}/_sandbox/page/{name}", data=data, timeout=30, allow_redirects=False)
     assert (reply.status_code, reply.headers["content-type"]) == (403, "text/html; charset=utf-8")
-    assert live.ok("GET", f"/task/{task['task_id']}")["status"] == "pending"
+    assert live.ok("GET", "/tasks")["docs"] == [task]
+
+
+@pytest.mark.parametrize(("kind", "body"), [("nonsense", "{}"), ("categorization", "{"), ("categorization", "{}")])
+def test_a_task_that_cannot_be_is_refused(sandbox: Sandbox, live: Any, kind: str, body: str) -> None:
+    """On a page that says why, as the API would; nothing is created."""
+    live.total()
+    token = sandbox.page_url.partition("token=")[2]
+    form = {"token": token, "type": kind, "body": body, "world": str(_world_number(sandbox))}
+    reply = requests.post(f"{sandbox.url}/_sandbox/page/create", data=form, timeout=30)
+    assert reply.status_code in (400, 404)
+    assert reply.headers["content-type"] == "text/html; charset=utf-8"
+    assert live.total() == 0
 
 
 @pytest.mark.parametrize("header", ["Host", "Origin"])
@@ -122,7 +136,7 @@ def page(tmp_path: Any) -> Iterator[Page]:
 
 
 @pytest.mark.browser
-def test_a_person_completes_advances_lets_work_and_resets(sandbox: Sandbox, live: Any, page: Page) -> None:
+def test_a_person_creates_completes_advances_lets_work_and_resets(sandbox: Sandbox, live: Any, page: Page) -> None:
     """From signing in with the token to an empty world, by clicking."""
     first, second = live.task(unique_id="first"), live.task(unique_id="second")
     page.goto(f"{sandbox.url}/_sandbox/")
@@ -139,6 +153,15 @@ def test_a_person_completes_advances_lets_work_and_resets(sandbox: Sandbox, live
     assert "@example.com" in page.inner_text("body")
     if folder := os.environ.get("REFONTE_SCREENSHOTS"):
         page.screenshot(path=f"{folder}/page.png", full_page=True)
+    page.get_by_text("New task").click()
+    page.fill(
+        "textarea[name=body]", json.dumps({"text": "Ada met Charles.", "labels": [HOSTILE], "unique_id": "third"})
+    )
+    page.select_option("select[name=type]", "namedentityrecognition")
+    page.get_by_role("button", name="Create").click()
+    (third,) = live.ok("GET", "/tasks", params={"unique_id": "third"})["docs"]
+    assert (third["type"], third["params"]["labels"]) == ("namedentityrecognition", [HOSTILE])
+    assert "pending" in page.locator("tr", has_text=third["task_id"]).inner_text()
     page.get_by_role("button", name="Empty this world").click()
     assert "No tasks." in page.inner_text("body")
     assert live.total() == 0
