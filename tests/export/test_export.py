@@ -456,3 +456,127 @@ def test_a_run_of_a_day_ago_is_begun_anew(root: Path) -> None:
         assert not export(listing, root).is_resumed
     assert not (root / "_run").exists()
     assert Dataset(root).manifest() is not None
+
+
+def test_an_increment_can_lie_beside_the_base(root: Path) -> None:
+    """Plain readers see the state before, `open_export` the new one; a later run puts it in."""
+    with Listing(SOME) as listing:
+        export(listing, root)
+        changed = copy.deepcopy(SOME)
+        changed[10] |= {"tags": ["seen"], "updated_at": "2024-03-11T01:00:00.000Z"}
+        changed[10]["response"]["annotations"].pop()
+        listing.tasks = [small_task(index) for index in range(350, 360)][::-1] + changed
+        report = export(listing, root, fold=False)
+        assert report.rows == {"tasks": 360, "audits": 121, "annotations": 719}
+        assert len(ids(root)) == 350
+        opened = rf.open_export(root)
+        assert opened.tasks.to_pandas(filter=[("unique_id", "==", changed[10]["unique_id"])])["tags"].tolist() == [
+            ["seen"]
+        ]
+        assert len(opened.annotations.to_pandas()) == len(opened.annotations) == 719
+        nothing = export(listing, root, fold=False)
+        assert (nothing.tasks_new, nothing.tasks_changed) == (0, 0)
+        assert [path.name for path in (root / "_delta").iterdir()] == ["g000002"]
+        assert export(listing, root).rows == report.rows
+    assert not list((root / "_delta").iterdir())
+    assert len(ids(root)) == len(set(ids(root))) == 360
+    assert len(opened.tasks.to_pandas()) == 360
+
+
+def test_everybody_reads_increments_beside_the_base_through_an_open_folder(root: Path) -> None:
+    """Pandas, polars, DuckDB and pyarrow, from one dataset."""
+    import duckdb
+
+    with Listing(SOME) as listing:
+        export(listing, root)
+        listing.tasks = [SOME[0] | {"tags": ["seen"], "updated_at": "2024-03-12T00:00:00.000Z"}, *SOME[1:]]
+        export(listing, root, fold=False)
+    tasks = rf.open_export(root).tasks
+    dataset, seen = tasks.dataset(), SOME[0]["task_id"]
+    found = [
+        tasks.to_pandas(),
+        dataset.to_table().to_pandas(),
+        pl.scan_pyarrow_dataset(dataset).collect().to_pandas(),
+        duckdb.connect().sql("select * from dataset").to_arrow_table().to_pandas(),
+        duckdb.connect().from_arrow(tasks.scan()).to_arrow_table().to_pandas(),
+    ]
+    for frame in found:
+        assert len(frame) == frame["task_id"].nunique() == 350
+        assert frame.loc[frame["tags"].notna(), "task_id"].tolist() == [seen]
+    one = duckdb.connect().execute("select count(*) from dataset where status = 'completed' and tags is not null")
+    assert one.fetchall() == [(1,)]
+
+
+def test_declared_keys_become_typed_columns(root: Path) -> None:
+    """What does not fit is null there, counted, and kept as it was."""
+    odd = [SOME[0] | {"metadata": {"index": "many", "lens.mm": 35}}, *SOME[1:]]
+    promote = {
+        "metadata.index": "int64",
+        "metadata.lens.mm": "float64",
+        "params.attachment": "string",
+        "params.a.b": "bool",
+    }
+    with Listing(odd) as listing:
+        report = export(listing, root, promote=promote)
+        assert report.drift["misfits"] == {"tasks.metadata.index": 1}
+        rows = pd.read_parquet(root / "tasks").set_index("unique_id")
+        assert rows.columns[-4:].tolist() == list(promote)
+        assert rows.loc["u7", ["metadata.index", "params.attachment"]].tolist() == [7, "https://data.example.org/7.jpg"]
+        assert rows["metadata.lens.mm"].dropna().tolist() == [35.0]
+        assert rows["params.a.b"].isna().all()
+        assert rows.loc[rows["metadata.index"].isna(), "metadata_json"].tolist() == ['{"index":"many","lens.mm":35}']
+        opened = rf.open_export(root)
+        assert opened.tasks.to_pandas(filter=[("metadata.index", "<", 3)])["unique_id"].tolist() == ["u0", "u1", "u2"]
+        assert opened.refresh(client=rf.Client(api_key="live_demo", base_url=listing.base_url)).tasks_changed == 0
+
+
+def test_other_promoted_columns_need_the_folder_to_be_read_anew(root: Path) -> None:
+    """The error names the difference and the way out."""
+    with Listing(SOME) as listing:
+        export(listing, root, promote={"metadata.index": "int64"})
+        with pytest.raises(rf.ExportError, match=r"metadata\.index was 'int64' and is now not set\. .*full=True"):
+            export(listing, root)
+        export(listing, root, promote={"metadata.index": "string"}, full=True)
+    assert pd.read_parquet(root / "tasks")["metadata.index"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("promote", "says"),
+    [
+        ({"camera": "string"}, "give keys as 'metadata.camera'"),
+        ({"metadata.": "string"}, "give keys as"),
+        ({"metadata.camera": "text"}, "'text' is no type. There are string, float64"),
+        (["metadata.camera"], "give a dict"),
+    ],
+)
+def test_promotions_that_cannot_be_are_refused(promote: Any, says: str, root: Path) -> None:
+    """Before anything is sent or made."""
+    with Listing(SOME) as listing, pytest.raises(rf.InputError, match=says):
+        export(listing, root, promote=promote)
+    assert not root.exists()
+
+
+def test_what_was_superseded_an_hour_ago_is_removed_by_the_next_run(root: Path) -> None:
+    """Not before."""
+    with Listing(SOME) as listing:
+        export(listing, root)
+        export(listing, root, full=True)
+        (young,) = (root / "_old").iterdir()
+        old = young.rename(young.with_name("000000-1600000000"))
+        export(listing, root, full=True)
+        (younger,) = (root / "_old").iterdir()
+        export(listing, root, audit_lookback=None)
+    assert not old.exists()
+    assert younger.exists()
+
+
+def test_a_folder_is_compacted_without_a_request(root: Path) -> None:
+    """And is brought up to date afterwards as before."""
+    with Listing(SOME) as listing:
+        export(listing, root)
+        listing.requests.clear()
+        opened = rf.open_export(root)
+        opened.compact()
+        assert listing.requests == []
+        assert len(opened.tasks.to_pandas()) == len(ids(root)) == 350
+        assert export(listing, root).mode == "increment"
