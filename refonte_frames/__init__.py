@@ -13,7 +13,7 @@ from refonte_frames.errors import *  # noqa: F403 - every error is public, and e
 
 if TYPE_CHECKING:
     # What `__getattr__` does at run time, for editors and type checkers; a test compares the two.
-    from refonte_frames import callbacks, quality, schemas
+    from refonte_frames import callbacks, plots, quality, schemas
     from refonte_frames.client import Client
     from refonte_frames.export.attempts import export_attempts, read_attempts, scan_attempts
     from refonte_frames.export.batch_dataset import export_batches
@@ -95,6 +95,7 @@ _NAMESPACES = {
     "callbacks": "callbacks",
     "errors": "errors",
     "files": "resources.files",
+    "plots": "plots",
     "projects": "resources.projects",
     "quality": "quality",
     "quality_tasks": "upload.quality_tasks",
@@ -149,6 +150,7 @@ __all__ = [
     "get_task",
     "open_export",
     "plan",
+    "plots",
     "projects",
     "quality",
     "quality_tasks",

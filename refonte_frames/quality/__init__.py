@@ -25,6 +25,7 @@ from refonte_frames.quality.control import control_chart
 from refonte_frames.quality.delivery import callback_health
 from refonte_frames.quality.labels import labels_from
 from refonte_frames.quality.rates import labeler_rates, pooled_rate, shrink_rates, wilson
+from refonte_frames.quality.report import report
 from refonte_frames.quality.turnaround import burn_down, survival_curve, throughput, turnaround
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "majority_vote",
     "pair_agreement",
     "pooled_rate",
+    "report",
     "rework",
     "scorecard",
     "shrink_rates",

@@ -241,7 +241,8 @@ def _table(rows: pd.DataFrame, answers: Sequence[_Answer]) -> pa.Table:
 def _times(rows: pd.DataFrame) -> list[datetime | None]:
     if "completed_at" not in rows.columns:
         return [None] * len(rows)
-    moments = pd.to_datetime(rows["completed_at"], utc=True, errors="coerce")
+    # Arrow's microseconds are the finest that is kept; a time of Python's would warn about what it loses.
+    moments = pd.to_datetime(rows["completed_at"], utc=True, errors="coerce").dt.floor("us")
     return [None if pd.isna(moment) else moment.to_pydatetime() for moment in moments.tolist()]
 
 

@@ -85,7 +85,8 @@ def test_the_model_does_not_depend_on_the_order_of_rows(labels: pd.DataFrame) ->
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some data climb for very long
         one, other = (
-            rf.quality.dawid_skene(rows, max_iter=100).labels for rows in (labels, labels.sample(frac=1, random_state=3))
+            rf.quality.dawid_skene(rows, max_iter=100).labels
+            for rows in (labels, labels.sample(frac=1, random_state=3))
         )
     pd.testing.assert_frame_equal(one, other)
 

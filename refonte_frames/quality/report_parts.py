@@ -1,0 +1,395 @@
+"""The parts of the report: one question each, answered in words, numbers and pictures. Pure, but for drawing."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from refonte_frames import plots
+from refonte_frames.errors import ColumnError, InputError
+from refonte_frames.quality.agreement import ambiguity, krippendorff_alpha, pair_agreement
+from refonte_frames.quality.attempts import learning_curve, scorecard, speeders
+from refonte_frames.quality.audits import audit_outcomes, first_pass_yield, rework
+from refonte_frames.quality.control import control_chart
+from refonte_frames.quality.labels import labels_from
+from refonte_frames.quality.rates import pooled_rate
+from refonte_frames.quality.taking import moments
+from refonte_frames.quality.turnaround import survival_curve, turnaround
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from matplotlib.axes import Axes
+
+__all__ = ["Part", "parts_of"]
+
+_MOST_ROWS: Final = 200
+_FEWEST_PERIODS: Final = 4
+_MOST_QUESTIONS: Final = 5
+_MOST_WORKERS: Final = 40
+
+
+@dataclass(slots=True)
+class _Table:
+    caption: str
+    head: list[str]
+    rows: list[list[str]]
+    note: str = ""
+
+
+@dataclass(slots=True)
+class _Picture:
+    svg: str
+    alt: str
+
+
+@dataclass(slots=True)
+class Part:
+    """One question: its answer in words, numbers and pictures, or why there is none."""
+
+    name: str
+    title: str
+    how_to_read: str
+    missing: str = ""
+    sentences: list[str] = field(default_factory=list)
+    tables: list[_Table] = field(default_factory=list)
+    pictures: list[_Picture] = field(default_factory=list)
+    figures: dict[str, list[float | None]] = field(default_factory=dict)
+
+    def note(self, name: str, value: float, low: float = np.nan, high: float = np.nan) -> None:
+        """Keep a figure for the next report to compare with."""
+        self.figures[name] = [float(each) if np.isfinite(each) else None for each in (value, low, high)]
+
+
+def parts_of(tables: Mapping[str, pd.DataFrame], target: float | None) -> Iterator[Part]:
+    """Answer each question that the tables can answer; of the others say why not."""
+    attempts, tasks, audits = (tables.get(name, pd.DataFrame()) for name in ("attempts", "tasks", "audits"))
+    labels = tables.get("labels", pd.DataFrame())
+    made: list[tuple[Part, bool, str, Callable[[Part], None]]] = [
+        (
+            _scorecard_part(),
+            len(attempts) > 0,
+            "attempts",
+            lambda part: _fill_scorecard(part, attempts, audits, target),
+        ),
+        (_audits_part(), len(audits) > 0, "audits", lambda part: _fill_audits(part, tasks, audits)),
+        (_learning_part(), len(attempts) > 0, "attempts", lambda part: _fill_learning(part, attempts)),
+        (_drift_part(), len(attempts) > 0, "attempts", lambda part: _fill_drift(part, attempts)),
+        (_turnaround_part(), len(tasks) > 0, "tasks", lambda part: _fill_turnaround(part, tasks)),
+        (
+            _agreement_part(),
+            len(attempts) + len(labels) > 0,
+            "attempts",
+            lambda part: _fill_agreement(part, attempts, labels),
+        ),
+    ]
+    for part, is_there, what, fill in made:
+        if is_there:
+            try:
+                fill(part)
+            except (ColumnError, InputError) as error:
+                part.missing = str(error)
+        else:
+            part.missing = f"There are no {what} among the tables."
+        yield part
+
+
+def _scorecard_part() -> Part:
+    return Part(
+        "labelers",
+        "Labelers",
+        "A labeler's pass rate at training or evaluation tasks, never the two mixed. The interval holds the true "
+        "rate in 19 of 20 cases; the shrunk rate leans towards what is usual, the more the fewer attempts there "
+        "are. Compare by these two, not by the rate as counted. A verdict is given only where the whole interval "
+        "lies on one side of the target. Attempts far faster than usual are counted, not judged: fast and right "
+        "is no fraud.",
+    )
+
+
+def _fill_scorecard(part: Part, attempts: pd.DataFrame, audits: pd.DataFrame, target: float | None) -> None:
+    card = scorecard(attempts, audits if "labeler" in audits else None, target=target)
+    for kind, rows in card.groupby("kind", dropna=False, sort=True):
+        named = "" if pd.isna(kind) else f" at {kind!s} tasks"
+        ordered = rows.sort_values("ci_low", ascending=False)
+        part.tables.append(_scorecard_table(ordered, named))
+        if len(rows) > 1:
+            axes = plots.forest(ordered, label="labeler", target=target)
+            part.pictures.append(_picture(axes, f"Pass rates of {len(rows)} labelers{named}, with their intervals."))
+        chosen = attempts if pd.isna(kind) else attempts[(attempts["kind"] == kind).fillna(value=False)]
+        whole = pooled_rate(chosen).iloc[0]
+        part.note(f"Pass rate{named}", whole["rate"], whole["ci_low"], whole["ci_high"])
+    fast = speeders(attempts)
+    part.note("Attempts far too fast, share", float(fast["fast"].mean()))
+    if target is not None:
+        below = card.loc[card["verdict"] == "below", "labeler"]
+        part.sentences.append(
+            f"{below.nunique(dropna=False)} of {card['labeler'].nunique(dropna=False)} labelers are surely below the "
+            f"target of {target:g}."
+        )
+
+
+def _scorecard_table(card: pd.DataFrame, named: str) -> _Table:
+    head = ["labeler", "n", "passed", "rate", "95 % interval", "shrunk", "verdict", "first pass", "median time", "fast"]
+    rows = [
+        [
+            _name(row["labeler"]),
+            f"{row['n']:,}",
+            f"{row['k']:,}",
+            _share(row["rate"]),
+            _interval(row["ci_low"], row["ci_high"]),
+            _share(row["shrunk"]),
+            "" if pd.isna(row["verdict"]) else str(row["verdict"]) + ("" if row["enough"] else " (few)"),
+            _share(row["first_pass_rate"]),
+            _time(row["median_secs"]),
+            f"{row['n_fast']:,.0f}",
+        ]
+        for row in card.head(_MOST_ROWS).to_dict("records")
+    ]
+    note = "" if len(card) <= _MOST_ROWS else f"The first {_MOST_ROWS} of {len(card):,}, by the interval's lower end."
+    return _Table(f"Scorecard{named}, the safest bets first", head, rows, note)
+
+
+def _audits_part() -> Part:
+    return Part(
+        "audits",
+        "Audits",
+        "How auditors judged finished tasks. The first audit of a task shows the work as it was delivered, the "
+        "last one how it stands now. Comments decide nothing and are left out of the shares. Tasks that nobody "
+        "audited are not counted as right: coverage says how many were looked at.",
+    )
+
+
+def _fill_audits(part: Part, tasks: pd.DataFrame, audits: pd.DataFrame) -> None:
+    outcomes = audit_outcomes(audits, basis="both")
+    head = ["source", "audit", "tasks", "accepted", "95 % interval", "fixed", "rejected", "other"]
+    rows = [
+        [
+            _name(row["audit_source"]),
+            row["basis"],
+            f"{row['n_tasks']:,}",
+            _share(row["accepted_rate"]),
+            _interval(row["accepted_ci_low"], row["accepted_ci_high"]),
+            _share(row["fixed_rate"]),
+            _share(row["rejected_rate"]),
+            f"{row['n_other']:,}",
+        ]
+        for row in outcomes.to_dict("records")
+    ]
+    part.tables.append(_Table("Outcomes by source", head, rows))
+    part.pictures.append(_picture(plots.audit_outcomes(outcomes), "Shares of accepted, fixed and rejected audits."))
+    whole = audit_outcomes(audits, by=()).iloc[0]
+    part.note("Accepted at the last audit", *whole[["accepted_rate", "accepted_ci_low", "accepted_ci_high"]])
+    again = rework(audits).iloc[0]
+    part.note("Reworked tasks", again["rate"], again["ci_low"], again["ci_high"])
+    part.sentences.append(
+        f"{_share(again['rate'])} of {again['n']:,} audited tasks were fixed, rejected or audited more than once; an "
+        f"audited task took {again['audit_minutes']:.1f} minutes of auditing."
+    )
+    if len(tasks):
+        first = first_pass_yield(tasks, audits).iloc[0]
+        part.note("Right at the first go", first["rate"], first["ci_low"], first["ci_high"])
+        part.sentences.append(
+            f"{_share(first['coverage'])} of {first['n_completed']:,} completed tasks were audited; of those decided "
+            f"{_share(first['rate'])} were right at the first go ({_interval(first['ci_low'], first['ci_high'])})."
+        )
+
+
+def _learning_part() -> Part:
+    return Part(
+        "learning",
+        "Learning",
+        "Pass rates by the number of the attempt at one quality task. Later attempts are made by those who failed "
+        "before, so the line over all attempts can mislead; the dashed line compares the same people's first and "
+        "last attempt.",
+    )
+
+
+def _fill_learning(part: Part, attempts: pd.DataFrame) -> None:
+    by = "attempt_number"
+    curve = learning_curve(attempts, by)
+    same = learning_curve(attempts, by, panel="balanced")
+    axes = plots.learning_curve(curve.head(30), balanced=same)
+    part.pictures.append(_picture(axes, "Pass rates by the number of the attempt, with intervals."))
+    if len(same) == 2:
+        first, last = (float(each) for each in same["rate"])
+        part.sentences.append(
+            f"Those with at least two attempts ({same['n'].iloc[0]:,}) passed {_share(first)} at the first and "
+            f"{_share(last)} at the last."
+        )
+    head = [by.replace("_", " "), "attempts", "rate", "95 % interval", "still trying", "not passed yet"]
+    rows = [
+        [
+            f"{row[by]}",
+            f"{row['n']:,}",
+            _share(row["rate"]),
+            _interval(row["ci_low"], row["ci_high"]),
+            f"{row['n_labelers_at_risk']:,}",
+            _share(row["survival"]),
+        ]
+        for row in curve.head(12).to_dict("records")
+    ]
+    part.tables.append(_Table("Pass rates by attempt", head, rows))
+
+
+def _drift_part() -> Part:
+    return Part(
+        "drift",
+        "Drift",
+        "The pass rate week by week between limits that chance alone crosses once in some hundred weeks. A ring "
+        "is a week worth asking about; eight weeks in a row on one side of the centre are one as well. Where "
+        "weeks vary more than chance allows, the wider limits are the ones to look at.",
+    )
+
+
+def _fill_drift(part: Part, attempts: pd.DataFrame) -> None:
+    if "completed_at" not in attempts:
+        raise ColumnError("The attempts have no column 'completed_at'.")
+    weeks = moments(attempts["completed_at"]).dt.strftime("%G-W%V")
+    chart = control_chart(attempts.assign(week=weeks.to_numpy()), "week", "passed")
+    if len(chart) < _FEWEST_PERIODS:
+        raise InputError(f"There are {len(chart)} weeks with attempts; a trend needs at least {_FEWEST_PERIODS}.")
+    part.pictures.append(_picture(plots.control_chart(chart), "Pass rates by week between control limits."))
+    signals = chart[chart["signal"]]
+    told = ", ".join(f"{week} ({rule})" for week, rule in zip(signals["week"], signals["rule"], strict=True))
+    part.sentences.append(f"Weeks out of the ordinary: {told or 'none'}.")
+    if chart.attrs["is_overdispersed"]:
+        part.sentences.append(f"Weeks vary {chart.attrs['sigma_z']:.1f} times as much as chance alone would have them.")
+
+
+def _turnaround_part() -> Part:
+    return Part(
+        "turnaround",
+        "Turnaround",
+        "The time from a task's creation to its completion. Completed tasks alone look too fast, since the slow "
+        "ones are still open; the censored estimate counts open tasks for as long as they have waited, and is the "
+        "one to plan by. A dash stands where not enough tasks have ended.",
+    )
+
+
+def _fill_turnaround(part: Part, tasks: pd.DataFrame) -> None:
+    found = turnaround(tasks)
+    head = ["estimate", "tasks", "open", "median", "95 % interval", "p90", "p95"]
+    rows = [
+        [
+            row["basis"].replace("_", " "),
+            f"{row['n']:,}",
+            f"{row['n_open']:,}",
+            _time(row["p50"]),
+            f"{_time(row['p50_ci_low'])} to {_time(row['p50_ci_high'])}",
+            _time(row["p90"]),
+            _time(row["p95"]),
+        ]
+        for row in found.to_dict("records")
+    ]
+    part.tables.append(_Table("Time from creation to completion", head, rows))
+    censored = found[found["basis"] == "censored"].iloc[0]
+    part.note("Median turnaround, hours", *(censored[["p50", "p50_ci_low", "p50_ci_high"]].astype(float) / 3600))
+    if found["n_bad"].max():
+        part.sentences.append(f"{found['n_bad'].max():,} tasks without usable times are left out.")
+    if censored["n"]:
+        curve = _curve(tasks)
+        part.pictures.append(_picture(plots.survival(curve), "Share of tasks done by time since creation."))
+
+
+def _curve(tasks: pd.DataFrame) -> pd.DataFrame:
+    created, completed = moments(tasks["created_at"]), moments(tasks["completed_at"])
+    is_done = (tasks["status"].astype("string") == "completed").fillna(value=False).to_numpy(dtype=bool)
+    stamps = [moments(tasks[name]).max() for name in ("exported_at",) if name in tasks]
+    until = stamps[0] if stamps and pd.notna(stamps[0]) else max(created.max(), completed.max())
+    secs = (completed.where(is_done, until) - created).dt.total_seconds().to_numpy()
+    is_good = secs >= 0
+    return survival_curve(secs[is_good], is_done[is_good])
+
+
+def _agreement_part() -> Part:
+    return Part(
+        "agreement",
+        "Agreement",
+        "Krippendorff's alpha: 1 when all agree, 0 when they agree no more than by chance; 0.8 is often asked "
+        "for, below 0.67 labels are shaky. Pairs show who sees things alike. The tasks listed divide labelers "
+        "most: look at them first when instructions are to be made clearer.",
+    )
+
+
+def _fill_agreement(part: Part, attempts: pd.DataFrame, labels: pd.DataFrame) -> None:
+    answers = labels if len(labels) else labels_from(attempts)
+    if "repeat" in answers:
+        answers = answers[answers["repeat"] == 1]
+    fields: list[Any] = [None]
+    if "field" in answers and answers["field"].notna().any():
+        fields = answers["field"].dropna().unique().tolist()
+    for each in fields[:_MOST_QUESTIONS]:
+        _fill_question(part, answers if each is None else answers[answers["field"] == each], each)
+
+
+def _fill_question(part: Part, answers: pd.DataFrame, question: str | None) -> None:
+    named = "" if question is None else f" on {question}"
+    found = krippendorff_alpha(answers)
+    if found.reason:
+        part.sentences.append(f"Alpha{named} is not defined. {found.reason}")
+        return
+    part.note(f"Alpha{named}", found.value, found.ci_low, found.ci_high)
+    part.sentences.append(
+        f"Alpha{named} is {found.value:.3f} ({found.ci_low:.3f} to {found.ci_high:.3f}), from {found.n_answers:,} "
+        f"answers of {found.n_workers:,} labelers to {found.n_tasks:,} tasks; {found.n_dropped:,} tasks have one "
+        "answer only."
+    )
+    pairs = pair_agreement(answers)
+    if len({*pairs["a"], *pairs["b"]}) <= _MOST_WORKERS:
+        part.pictures.append(_picture(plots.agreement(pairs), f"How often every two labelers agree{named}."))
+    head = ["task", "answers", "mode", "share", "entropy", "model's label", "sure"]
+    hard = ambiguity(answers)
+    rows = [
+        [
+            _name(row["task"]),
+            f"{row['n']}",
+            _name(row["mode"]),
+            _share(row["mode_share"]),
+            _number(row["entropy_norm"]),
+            _name(row["ds_label"]),
+            _share(row["ds_p"]),
+        ]
+        for row in hard[hard["n"] > 1].head(15).to_dict("records")
+    ]
+    part.tables.append(_Table(f"Tasks that divide labelers most{named}", head, rows))
+
+
+def _picture(axes: Axes, alt: str) -> _Picture:
+    from matplotlib import rc_context  # noqa: PLC0415 - an extra
+
+    figure: Any = axes.figure
+    file = io.StringIO()
+    # Letters as shapes: another machine's fonts are wider and would be cut off. Ids that repeat would clash.
+    with rc_context({"svg.fonttype": "path", "svg.hashsalt": alt}):
+        figure.savefig(file, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
+    svg = file.getvalue()
+    return _Picture(svg[svg.index("<svg") :], alt)
+
+
+def _name(value: Any) -> str:
+    return "(nobody named)" if pd.isna(value) else str(value)
+
+
+def _share(value: Any) -> str:
+    return "—" if pd.isna(value) else f"{100 * value:.1f} %"
+
+
+def _number(value: Any) -> str:
+    return "—" if pd.isna(value) else f"{value:.2f}"
+
+
+def _interval(low: Any, high: Any) -> str:
+    return "—" if pd.isna(low) else f"{100 * low:.1f} to {100 * high:.1f} %"
+
+
+def _time(secs: Any) -> str:
+    if pd.isna(secs):
+        return "—"
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if secs >= size:
+            return f"{secs / size:.1f} {unit}"
+    return f"{secs:.1f} s"
