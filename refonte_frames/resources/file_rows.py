@@ -139,6 +139,8 @@ def local_file(cell: Any) -> LocalFile:
     path = os.fspath(cell)
     if not isinstance(path, str):
         raise Refused("bad_path", f"a path is text, not {path!r}")
+    if path.lower().startswith("file://"):
+        raise Refused("bad_path", f"{path!r} is a URL of a file of this machine; write its path")
     if _URL.fullmatch(path):
         raise Refused("bad_path", f"{path!r} is a URL; rf.files.import_urls has it fetched")
     local = LocalFile(path)
@@ -150,8 +152,10 @@ def remote_file(cell: Any) -> RemoteFile:
     """Take a cell as a URL; raises `Refused` where it is none."""
     if _is_null(cell):
         raise Refused("null_url", "the row has no URL")
-    if not isinstance(cell, str) or not _URL.fullmatch(cell):
-        raise Refused("bad_url", f"{cell!r} is no URL; rf.files.upload takes files of this machine")
+    if not isinstance(cell, str) or not _URL.fullmatch(cell) or cell.lower().startswith("file://"):
+        raise Refused(
+            "bad_url", f"{cell!r} is no URL that the service can fetch; rf.files.upload takes files of this machine"
+        )
     return RemoteFile(cell)
 
 

@@ -115,7 +115,7 @@ def upload(  # noqa: PLR0913 - one argument a thing the caller may want to say
     Notes
     -----
     Files that are not there, are folders, or have more than 80 MB are ``failed`` without a request. Every other file
-    is read twice, for its hash and while it is sent, in pieces of 64 KB; one that changes in between is not taken.
+    is read twice, for its hash and while it is sent, in small pieces; one that changes in between is not taken.
     One POST a file; on a second run none for those the journal knows, apart from one look at one of them. A 409 costs
     a GET. Contract 2.4.
 
@@ -199,9 +199,8 @@ def import_urls(  # noqa: PLR0913 - one argument a thing the caller may want to 
     --------
     >>> _ = rf.projects.create("kittens", type="imageannotation")
     >>> urls = pd.DataFrame({"url": ["https://example.org/kitten.jpg", "kitten.jpg"]})
-    >>> rf.files.import_urls(urls, project="kittens", progress=False)[["outcome", "error_message"]].to_dict("records")
-    [{'outcome': 'created', 'error_message': None}, \
-{'outcome': 'failed', 'error_message': "'kitten.jpg' is no URL; rf.files.upload takes files of this machine"}]
+    >>> rf.files.import_urls(urls, project="kittens", progress=False)[["outcome", "error_code"]].to_dict("records")
+    [{'outcome': 'created', 'error_code': None}, {'outcome': 'failed', 'error_code': 'bad_url'}]
 
     >>> rf.files.import_urls(urls, url="address")
     Traceback (most recent call last):

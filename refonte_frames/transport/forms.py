@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["SLOWEST_BYTES_PER_SEC", "FormBody"]
 
-#: A body has this pace's time to get through besides the time for the answer: 80 MB take 22 minutes at most.
-SLOWEST_BYTES_PER_SEC: Final = 64 * 2**10
-_PIECE_BYTES: Final = 64 * 2**10
+#: A body has this pace's time to get through besides the time for the answer, since sixteen may share a thin line:
+#: 80 MB take three hours at most. A piece that stands still ends by the connection's own timeout.
+SLOWEST_BYTES_PER_SEC: Final = 8 * 2**10
+_PIECE_BYTES: Final = 16 * 2**10
 
 
 class FormBody:

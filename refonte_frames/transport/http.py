@@ -233,6 +233,8 @@ class Transport:
         return body
 
     def _exchange(self, call: Call, body: bytes | FormBody | None, headers: _Headers) -> Reply:
+        # It is also how long a piece of the body may stand still.
+        connect_secs = self._timeout_secs if call.form is not None else min(_CONNECT_SECS, self._timeout_secs)
         try:
             answer = self._route.pool.urlopen(
                 call.method,
@@ -241,7 +243,7 @@ class Transport:
                 headers=headers,
                 retries=False,
                 redirect=False,
-                timeout=urllib3.Timeout(connect=min(_CONNECT_SECS, self._timeout_secs), read=self._timeout_secs),
+                timeout=urllib3.Timeout(connect=connect_secs, read=self._timeout_secs),
                 preload_content=False,
                 decode_content=False,
             )

@@ -177,10 +177,11 @@ def test_rows_that_cannot_be_sent_say_why_and_the_others_are_sent(client: Client
     with (folder / "large.bin").open("wb") as file:
         file.truncate(MAX_FILE_BYTES + 1)
     write(folder, 1)
-    cells = ["none.png", ".", "", None, 5, "https://example.org/a.png", "large.bin", "0000.png", "a\0b"]
+    cells = ["none.png", ".", "", None, 5, "https://example.org/a.png", "large.bin", "0000.png", "a\0b", "file:///a"]
     done = upload(cells, client, folder, project=project)
     assert done["error_code"].tolist() == [
-        "no_such_file", "no_file", "null_path", "null_path", "bad_path", "bad_path", "too_large", None, "no_such_file"
+        "no_such_file", "no_file", "null_path", "null_path", "bad_path", "bad_path", "too_large", None, "no_such_file",
+        "bad_path",
     ]  # fmt: skip
     assert done["outcome"].tolist()[7] == "created"
     assert done.attrs["refonte"]["requests_by_status"] == {"200": 2}
@@ -298,8 +299,9 @@ def test_urls_are_imported_once_each(client: Client, project: str, folder: Path)
 
 def test_what_is_no_url_is_not_imported(client: Client, folder: Path) -> None:
     """Each row says so."""
-    done = rf.files.import_urls(["a.jpg", None, 5], client=client, journal=folder / "a.journal", progress=False)
-    assert done["error_code"].tolist() == ["bad_url", "null_url", "bad_url"]
+    urls = ["a.jpg", None, 5, "file:///a.jpg"]
+    done = rf.files.import_urls(urls, client=client, journal=folder / "a.journal", progress=False)
+    assert done["error_code"].tolist() == ["bad_url", "null_url", "bad_url", "bad_url"]
     assert client.requests_by_status() == {}
 
 
