@@ -94,6 +94,8 @@ app = typer.Typer(
 )
 export_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Export to Parquet files.")
 app.add_typer(export_app, name="export")
+journal_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look into the journal of a submission.")
+app.add_typer(journal_app, name="journal")
 callbacks_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Receive callbacks of the service.")
 app.add_typer(callbacks_app, name="callbacks")
 
@@ -681,6 +683,31 @@ def _write_sheets(report: ExportReport, csv: Path | None, excel: Path | None, *,
     if excel is not None:
         sheets = {name: getattr(export, name).scan() for name in report.rows}
         spreadsheets.to_excel(sheets, excel, long_texts="cut" if cut else "error")
+
+
+@journal_app.command("show")
+def journal_show(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The journal.", show_default=False)],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Tell where a submission stands and what is left.
+
+    Whose journal it is, what it was used for, tasks by state, failed ones by error code, and what to do next. Nothing
+    is written and no key is needed; a submission that is running is not disturbed. The last line that submit prints
+    says where its journal lies.
+
+    \b
+    Example:
+      refonte-frames journal show kittens.journal --json
+    """
+    from refonte_frames.journal import look_into  # noqa: PLC0415 - --help answers without it
+
+    state = look_into(path)
+    if as_json:
+        _print_json(state.as_json())
+    else:
+        typer.echo(str(state))
 
 
 def _read(path: Path, *id_columns: str | None) -> pd.DataFrame:

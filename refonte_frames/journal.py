@@ -1,28 +1,44 @@
 """The journal of a run: what was intended and what came of it, kept through any crash. SQLite lives here.
 
-Format, version 1: `meta(key, value)` holds `run_id`, `host`, `key_fingerprint`, `recipe` and `purpose` (`submit` where
-it is missing; `audit` and `resend_callbacks` are the others); `rows` has one line a task, found by `row_key`: when it
-was submitted, its unique_id (or the hash of its body and an occurrence number where it has none), else its task_id. An
-intent (`sending`) is committed before the request goes out, the outcome after. No key and no payload is in it.
+Format, version 1: an SQLite database in WAL mode with the application id 0x52664A31 ("RfJ1"), readable by its owner
+alone. No key and no payload is in it.
+
+`meta(key, value)`: `run_id` (made once; a part of every Idempotency-Key), `host` and `key_fingerprint` (whose it is),
+`recipe` (by which ids and row keys are made), `purpose` (`submit` where it is missing; `audit`, `resend_callbacks`,
+`files` and `quality_tasks` are the others), `created_at` (Unix time), `jobs` (JSON: type, project and batch of each
+submission; null where rows say it themselves) and `last_call` (JSON: `began_at`, `rows`, and once it ended `ended_at`
+and `counts`).
+
+`rows`, one line a task, found by `row_key`: for a submission its type and unique_id (``type:id``), or the hash of its
+body and an occurrence number where it has none (``body:hash#1``), else its task_id; files are found by
+`project/reference_id` and quality tasks by `kind/unique_id`, with the address or id they got as their task_id.
+`state` is `sending` from the commit before the request goes out to the commit after the answer; `unsent` where the
+run stopped in good order before it went out; else what came of it: `created`, `existing`, `failed`, `unknown`,
+`changed`. `generation` counts the keys that were used up, `sent_hash` is of what was sent, `first_sent_at` the Unix
+time of the first intent of this generation; `maybe_sent` says whether some sending may have been carried out unseen;
+`task_id`, `task_status`, `error_code`, `error_message` and `tries` are those of the receipt.
 """
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
+import json
 import os
 import sqlite3
 import time
 import uuid
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from refonte_frames.errors import JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["Entry", "Journal", "Seen", "State"]
+__all__ = ["Entry", "Journal", "JournalState", "Seen", "State", "look_into"]
 
 State = Literal["sending", "unsent", "created", "existing", "failed", "unknown", "changed"]
 
@@ -149,7 +165,7 @@ class Journal:
         self._db: sqlite3.Connection
         with self._guarded("cannot be opened"), self._closed_on_error():
             if is_read_only:
-                self._db = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+                self._db = _opened_to_look(self.path)
                 self._prepare(wanted, may_create=False)
             else:
                 self._open(wanted)
@@ -245,6 +261,22 @@ class Journal:
         with self._guarded("cannot be read"):
             return dict(self._db.execute("SELECT state, count(*) FROM rows GROUP BY state"))
 
+    def note_job(self, *, type: str | None, project: str | None, batch: str | None) -> None:
+        """Note what the journal is used for, once for each job."""
+        job = {"type": type, "project": project, "batch": batch}
+        with self._guarded("cannot be written"), self._transaction():
+            jobs = json.loads(self._meta().get("jobs", "[]"))
+            if job not in jobs:
+                self._set_meta("jobs", json.dumps([*jobs, job]))
+
+    def note_call(self, **call: float | dict[str, int] | None) -> None:
+        """Note how the last call began, or how it ended, in place of what was noted before."""
+        with self._guarded("cannot be written"), self._transaction():
+            self._set_meta("last_call", json.dumps(call))
+
+    def _set_meta(self, key: str, value: str) -> None:
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
     def some_task_id(self) -> str | None:
         """Return the id of a task that this journal saw created, to ask the service whether it knows it."""
         query = "SELECT task_id FROM rows WHERE state IN ('created', 'existing') AND task_id IS NOT NULL LIMIT 1"
@@ -303,18 +335,11 @@ class Journal:
 
     def _prepare(self, wanted: Mapping[str, str], *, may_create: bool) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        application = self._db.execute("PRAGMA application_id").fetchone()[0]
         tables = {line[0] for line in self._db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
         if may_create and not tables and version == 0:
             self._create(wanted)
             return
-        if application != _APPLICATION_ID:
-            raise JournalError(f"{self.path} is a database, but no journal of ours. Name another file: journal=…")
-        if version > _VERSION:
-            raise JournalError(
-                f"The journal {self.path} was written by a newer refonte-frames (format {version}, this one reads "
-                f"{_VERSION}). Upgrade, and nothing of it is lost."
-            )
+        _check_format(self._db, self.path)
         self._check_owner({"purpose": "submit", **self._meta()}, wanted)
 
     def _check_owner(self, meta: Mapping[str, str], wanted: Mapping[str, str]) -> None:
@@ -330,6 +355,12 @@ class Journal:
                 f"The journal {self.path} is one of rf.{meta['purpose']}, not of rf.{wanted['purpose']}. "
                 "Name another file: journal=…"
             )
+        if meta["recipe"] != wanted["recipe"]:
+            raise JournalError(
+                f"The journal {self.path} names rows by recipe {meta['recipe']}, and this refonte-frames by recipe "
+                f"{wanted['recipe']}: it would not find them, and send them once more. Finish with the version that "
+                "wrote it, or name another file: journal=…"
+            )
 
     def _create(self, wanted: Mapping[str, str]) -> None:
         for statement in _SCHEMA.split(";"):
@@ -341,3 +372,152 @@ class Journal:
 
     def _meta(self) -> dict[str, str]:
         return dict(self._db.execute("SELECT key, value FROM meta"))
+
+
+def _opened_to_look(path: Path) -> sqlite3.Connection:
+    """Open a file so that nothing can be written to it, also where its folder takes no files."""
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    db = sqlite3.connect(uri, uri=True, isolation_level=None)
+    try:
+        db.execute("PRAGMA user_version").fetchone()
+    except sqlite3.OperationalError:
+        db.close()
+        if not path.exists() or Path(f"{path}-wal").exists():
+            raise
+        # Without a log beside it nobody writes to it, and no log can be made here.
+        db = sqlite3.connect(f"{uri}&immutable=1", uri=True, isolation_level=None)
+    return db
+
+
+def _check_format(db: sqlite3.Connection, path: Path) -> None:
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if db.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
+        raise JournalError(f"{path} is a database, but no journal of ours. Name another file: journal=…")
+    if version != _VERSION:
+        is_newer = version > _VERSION
+        raise JournalError(
+            f"The journal {path} was written by {'a newer' if is_newer else 'an older'} refonte-frames (format "
+            f"{version}, this one reads {_VERSION}). "
+            + ("Upgrade" if is_newer else "Finish with that version")
+            + ", and nothing of it is lost; or name another file: journal=…"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class JournalState:
+    """Where a run stands, by its journal.
+
+    Attributes
+    ----------
+    jobs : list of dict
+        Type, project and batch of each submission that used it.
+    counts : dict of str to int
+        Tasks by state.
+    codes : dict of str to int
+        Tasks that failed, by error code.
+    last_call : dict
+        ``began_at`` and ``rows`` of the last call; ``ended_at`` and ``counts`` if it ended in good order.
+    written_at : float
+        Unix time of the last write.
+    """
+
+    path: Path
+    run_id: str
+    purpose: str
+    host: str
+    key_fingerprint: str
+    recipe: str
+    created_at: float
+    written_at: float
+    jobs: list[dict[str, str | None]]
+    counts: dict[str, int]
+    codes: dict[str, int]
+    last_call: dict[str, Any]
+
+    def next_steps(self) -> list[str]:
+        """Say what is to be done, in sentences."""
+        steps = []
+        if self.last_call and "ended_at" not in self.last_call:
+            steps.append("The last call has not ended: it is running, or was stopped; then run it again to go on.")
+        left = self.counts.get("sending", 0) + self.counts.get("unsent", 0)
+        left += (self.last_call.get("counts") or {}).get("unsent", 0)
+        if left and steps == []:
+            steps.append("Rows are left: run the same call again, and each ends exactly once.")
+        if self.counts.get("unknown"):
+            steps.append("Rows without a unique_id were sent without an answer: run the same call again within a day.")
+        if self.codes or (self.last_call.get("counts") or {}).get("failed"):
+            steps.append(
+                "Mend the failed rows, or what refused them, and run the same call again; others are not resent."
+            )
+        return steps or ["Nothing: every task that was begun has its end."]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the state as plain JSON types."""
+        return {**asdict(self), "path": str(self.path), "next_steps": self.next_steps()}
+
+    def __str__(self) -> str:
+        """Tell it in a few lines."""
+        jobs = [", ".join(f"{name} {value}" for name, value in job.items() if value) or "mixed" for job in self.jobs]
+        call = self.last_call
+        ended = (
+            f"ended {_stamp(call['ended_at'])}: {_listed(call['counts'])}" if "ended_at" in call else "no end is noted"
+        )
+        rows = "rows read piece by piece" if call.get("rows") is None else f"{call['rows']:,} rows"
+        lines = [
+            f"journal    {self.path}",
+            f"run        {self.run_id} of rf.{self.purpose}, begun {_stamp(self.created_at)}",
+            f"account    {self.host}, key with fingerprint {self.key_fingerprint}",
+            *(f"job        {job}" for job in jobs),
+            f"tasks      {sum(self.counts.values()):,}: {_listed(self.counts)}",
+            *([f"failed     {_listed(self.codes)}"] if self.codes else []),
+            *([f"last call  began {_stamp(call['began_at'])} with {rows}, {ended}"] if call else []),
+            f"written    {_stamp(self.written_at)}",
+            *(f"next       {step}" for step in self.next_steps()),
+        ]
+        return "\n".join(lines)
+
+
+def look_into(path: str | os.PathLike[str]) -> JournalState:
+    """Tell where the run of a journal stands; nothing is written, and a run that goes on is not disturbed.
+
+    Raises
+    ------
+    JournalError
+        There is no such file, or it is no journal that this version reads.
+    """
+    where = Path(path).expanduser()
+    if not where.is_file():
+        raise JournalError(f"There is no journal {where}. The last line of a submission says where its journal lies.")
+    try:
+        with contextlib.closing(_opened_to_look(where)) as db:
+            _check_format(db, where)
+            db.execute("BEGIN")  # all counts of one instant, whoever writes meanwhile
+            meta = dict(db.execute("SELECT key, value FROM meta"))
+            counts = dict(db.execute("SELECT state, count(*) FROM rows GROUP BY state ORDER BY 2 DESC, 1"))
+            by_code = "SELECT error_code, count(*) FROM rows WHERE state = 'failed' GROUP BY 1 ORDER BY 2 DESC, 1"
+            codes = {str(code): count for code, count in db.execute(by_code)}
+    except (sqlite3.Error, KeyError) as error:
+        raise JournalError(f"{where} is no journal that can be read: {error}.") from None
+    files = [where, Path(f"{where}-wal")]
+    return JournalState(
+        path=where,
+        run_id=meta["run_id"],
+        purpose=meta.get("purpose", "submit"),
+        host=meta["host"],
+        key_fingerprint=meta["key_fingerprint"],
+        recipe=meta["recipe"],
+        created_at=float(meta["created_at"]),
+        written_at=max(file.stat().st_mtime for file in files if file.exists()),
+        jobs=json.loads(meta.get("jobs", "[]")),
+        counts=counts,
+        codes=codes,
+        last_call=json.loads(meta.get("last_call", "{}")),
+    )
+
+
+def _stamp(unix_secs: float) -> str:
+    return dt.datetime.fromtimestamp(unix_secs, dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "none"

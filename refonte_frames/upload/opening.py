@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from dataclasses import dataclass
@@ -17,13 +18,22 @@ from refonte_frames.upload.plan import decide
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from refonte_frames.client import Client
     from refonte_frames.upload.mapping import MappingRequest, RowMapping
     from refonte_frames.upload.plan import Decision, Task
 
-__all__ = ["OnError", "Options", "check_journal_is_of_this_service", "hold_against", "journal_path", "open_journal"]
+__all__ = [
+    "OnError",
+    "Options",
+    "check_journal_is_of_this_service",
+    "hold_against",
+    "journal_path",
+    "note_begin",
+    "note_end",
+    "open_journal",
+]
 
 OnError = Literal["collect", "raise"]
 _RESUBMITTABLE: Final = ("canceled", "error")
@@ -105,6 +115,21 @@ def check_journal_is_of_this_service(client: Client, book: Journal) -> None:
             f"The journal {book.path} says that task {task_id} was created, but {client.host} does not know it: the "
             "journal belongs to an account or sandbox that is gone. Move the file away, or pass another journal=…"
         ) from None
+
+
+def note_begin(book: Journal, mapping: RowMapping, rows: int | None) -> float:
+    """Note in the journal what this call is about, and return when it began; `rows` is None where nobody knows."""
+    constants = mapping.constants
+    book.note_job(type=mapping.type, project=constants.get("project"), batch=constants.get("batch"))
+    began_at = time.time()
+    book.note_call(began_at=began_at, rows=rows)
+    return began_at
+
+
+def note_end(book: Journal, began_at: float, counts: Mapping[str, int]) -> None:
+    """Note in the journal how this call ended; the rows are safe without it, so a full disk is no matter here."""
+    with contextlib.suppress(JournalError):
+        book.note_call(began_at=began_at, rows=sum(counts.values()), ended_at=time.time(), counts=dict(counts))
 
 
 def hold_against(book: Journal, tasks: Sequence[Task], resubmit: Sequence[str]) -> list[Decision]:

@@ -35,6 +35,8 @@ from refonte_frames.upload.opening import (
     check_journal_is_of_this_service,
     hold_against,
     journal_path,
+    note_begin,
+    note_end,
     open_journal,
 )
 from refonte_frames.upload.payloads import PayloadBuilder, key_codes, with_id
@@ -94,9 +96,11 @@ def submit_pieces(source: Any, request: MappingRequest, options: Options, client
         told.run_id = book.run_id
         with told.on_refusal(first):
             check_journal_is_of_this_service(client, book)
+        began_at = note_begin(book, mapping, None)
         run = Run(client, book, tuple(options.resubmit), options.on_error == "raise", bar)
         stream = _Stream(options, mapping, inherited, book, run, told)
         stream.carry_out(itertools.chain([first], chunks))
+        note_end(book, began_at, told.counts)
     told.finish(run, says_mapping=request.columns is None)
     return told.report()
 

@@ -34,6 +34,8 @@ from refonte_frames.upload.opening import (
     check_journal_is_of_this_service,
     hold_against,
     journal_path,
+    note_begin,
+    note_end,
     open_journal,
 )
 from refonte_frames.upload.payloads import PayloadBuilder, with_id
@@ -258,21 +260,21 @@ def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
     if on_error == "raise":
         _refuse_bad_rows(job.tasks)
     with open_journal(job.client, journal_path(job.client, job.mapping, journal)) as book:
-        with _receipt_on_refusal(rows_in):
+        with _receipt_on_refusal(rows_in), uncollected():
             check_journal_is_of_this_service(job.client, book)
-        with uncollected():
             decisions = hold_against(book, job.tasks, resubmit)
             chosen, rows = choose(job.tasks, decisions, limit)
+        began_at = note_begin(book, job.mapping, len(rows_in))
         with bars.bar(rows, "Submitting", "rows", progress=progress) as bar:
             run = Run(job.client, book, tuple(resubmit), on_error == "raise", bar)
-            try:
-                with noted_interrupts(run.interrupt):
+            with noted_interrupts(run.interrupt):
+                try:
                     run.carry_out(_work(job, decisions, chosen, chunk_rows))
-            except JournalError as error:
-                error.receipt = receipt_of(job.frame, job.tasks, decisions, run.settled)
-                raise
-        with uncollected():
-            receipt = receipt_of(job.frame, job.tasks, decisions, run.settled)
+                except JournalError as error:
+                    error.receipt = receipt_of(job.frame, job.tasks, decisions, run.settled)
+                    raise
+                with uncollected():
+                    receipt = receipt_of(job.frame, job.tasks, decisions, run.settled)
         receipt.attrs["refonte"] = {
             "counts": count_outcomes(receipt),
             "seconds": round(time.monotonic() - began, 3),
@@ -281,6 +283,7 @@ def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
             "journal": str(book.path),
             "mapping": job.mapping.describe(),
         }
+        note_end(book, began_at, receipt.attrs["refonte"]["counts"])
     _finish(receipt, run, says_mapping=columns is None)
     return receipt
 
@@ -419,12 +422,20 @@ class _Job:
 
 @contextlib.contextmanager
 def _receipt_on_refusal(rows: pd.DataFrame) -> Iterator[None]:
-    """Hang a receipt on a refusal of the run as a whole, also when it comes before the first row."""
+    """Hang a receipt on a refusal of the run as a whole, and on Ctrl-C, that come before the first row."""
     try:
         yield
     except (Unauthorized, Forbidden, NoReplyError) as error:
         error.receipt = unsent_receipt(rows)
         raise
+    except KeyboardInterrupt:
+        receipt = unsent_receipt(rows)
+        raise SubmitInterrupted(
+            "Interrupted before this call sent a row; run the same call again to begin. "
+            "The exception's .receipt says so of each row.",
+            receipt=receipt,
+            counts=count_outcomes(receipt),
+        ) from None
 
 
 def _all_rows(frame: Any) -> tuple[pd.DataFrame, bool]:
