@@ -143,7 +143,7 @@ def local_file(cell: Any) -> LocalFile:
         raise Refused("bad_path", f"{path!r} is a URL of a file of this machine; write its path")
     if _URL.fullmatch(path):
         raise Refused("bad_path", f"{path!r} is a URL; rf.files.import_urls has it fetched")
-    local = LocalFile(path)
+    local = LocalFile(os.path.expanduser(path))  # noqa: PTH111 - text, as it was given
     local.check()
     return local
 

@@ -272,6 +272,16 @@ def test_a_service_that_is_not_there_stops_with_a_receipt(folder: Path) -> None:
     assert caught.value.receipt["outcome"].tolist() == ["unsent"] * 2
 
 
+def test_the_users_own_folder_may_be_written_short(
+    client: Client, project: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a shell; the row keeps what was given."""
+    monkeypatch.setenv("HOME", str(folder))
+    write(folder, 1)
+    (row,) = upload("~/0000.png", client, folder, project=project).to_dict("records")
+    assert (row["path"], row["outcome"]) == ("~/0000.png", "created")
+
+
 def test_an_empty_file_is_a_file(client: Client, project: str, folder: Path) -> None:
     """The service decides what it is worth."""
     (folder / "empty.txt").touch()
