@@ -217,7 +217,7 @@ class _Pass:
 
     def warn(self, *, stacklevel: int) -> None:
         """Say what was asked for and did not come."""
-        warn_of_missing("ids", self.missing, stacklevel=stacklevel + 1)
+        warn_of_missing("ids", self.missing, stacklevel=stacklevel)
         warn_of_shortfall(self.tally, stacklevel=stacklevel + 1)
 
     def _looked_up(self) -> Batches:

@@ -83,7 +83,7 @@ def _kept(columns: dict[str, dict[int, str]], name: str) -> Sequence[str]:
     warnings.warn(
         f"{name} has {len(columns):,} different keys; only the {_MOST_COLUMNS:,} most frequent ones became columns, "
         f"{name}_json holds all of them. Left out: {', '.join(map(repr, left_out[:_MAX_NAMED]))} …",
-        stacklevel=2,
+        stacklevel=6,  # at the line that asked for a frame
     )
     return [key for key in columns if key in kept]
 

@@ -155,8 +155,9 @@ def test_ids_are_looked_up_in_few_calls_and_the_missing_are_named(client_of: Any
     ids = pd.Series([f"u{number}" for number in range(90)] + ["none", None])
     with Listing(TASKS[-100:]) as listing:
         client = client_of(listing)
-        with pytest.warns(UserWarning, match="1 ids were not found: 'none'"):
+        with pytest.warns(UserWarning, match="1 ids were not found: 'none'") as caught:
             frame = rf.read_tasks(unique_id=ids, client=client)
+        assert caught[0].filename == __file__
         assert len(listing.requests) == 3
     assert frame["unique_id"].tolist() == ids.iloc[:90].tolist()
     assert frame.attrs["refonte"]["not_found"] == ["none"]

@@ -13,7 +13,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from service import TEXT, post
 
@@ -81,6 +81,7 @@ def test_other_texts_are_written_as_they_are(text: str, tmp_path: Path) -> None:
     assert unmarked(text) == text
 
 
+@settings(max_examples=50)
 @given(st.lists(st.text(st.characters(codec="utf-8") | st.sampled_from("=+-@'\t\r\n \uff1d")), min_size=1, max_size=5))
 def test_every_text_comes_back(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
     """The mark is taken from exactly the texts that have it."""
