@@ -88,6 +88,20 @@ def test_assignments_become_what_the_frame_says(studio: Client) -> None:
     assert again["action"].tolist() == ["keep", "keep"]
 
 
+def test_faults_of_the_service_do_not_keep_a_sync_from_its_end(studio_sandbox: rf.Sandbox, studio: Client) -> None:
+    """Answers go wrong before or after the deed; what is asked twice does no harm."""
+    rf.studio.assign(pairs("ann kittens", "bob puppies"), client=studio)
+    for action, side, nth in (("status", "before", 1), ("drop", "after", 3), ("truncate", "after", 5)):
+        studio_sandbox.faults.add(action, path="/studio/*", side=side, status=502, nth=nth, times=1)
+    wanted = pairs("bob kittens", "cyd kittens", "cyd puppies")
+    done = rf.studio.sync_assignments(wanted, dry_run=False, client=studio)
+    studio_sandbox.faults.clear()
+    assert done["outcome"].tolist() == ["changed"] * 5
+    assert assigned(studio) == {"bob kittens", "cyd kittens", "cyd puppies"}
+    counts = studio.requests_by_status()
+    assert (counts["502"], counts["no_reply"]) == (1, 2)
+
+
 def test_a_sync_may_be_limited_to_projects(studio: Client) -> None:
     """The others stay; an empty frame empties those that are named."""
     rf.studio.assign(pairs("ann kittens", "bob puppies"), client=studio)
