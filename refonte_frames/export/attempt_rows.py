@@ -186,17 +186,21 @@ def _distinct(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Give every attempt once: lists that shift, or are read again from their beginning, repeat some.
 
     An attempt without an id of its own is told by labeler, quality task and start. Of several that began at one time
-    what they hold makes the difference, and so it does for those that do not say when they began.
+    what they hold makes the difference, and so it does for those that do not say when they began. Attempts of one id
+    that are of different labelers, quality tasks or starts are several: what was taken for their id is none.
     """
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for row in rows:
-        texts = found.setdefault(row["attempt_id"], {})
-        if not texts or not row["_has_id"]:
-            texts.setdefault(row["_text"], row)
-    for texts in found.values():
-        for text in sorted(texts)[1:]:
-            texts[text]["attempt_id"] = _digest(texts[text]["attempt_id"], text)
-    return [row for texts in found.values() for row in texts.values()]
+        telling = _begun(row) if row["_has_id"] else row["_text"]
+        found.setdefault(row["attempt_id"], {}).setdefault(telling, row)
+    for several in found.values():
+        for telling in sorted(several)[1:]:
+            several[telling]["attempt_id"] = _digest(several[telling]["attempt_id"], telling)
+    return [row for several in found.values() for row in several.values()]
+
+
+def _begun(row: dict[str, Any]) -> str:
+    return "\n".join(str(row[name]) for name in ("labeler", "quality_task_id", "started_at"))
 
 
 def _row(doc: Doc, drift: Drift) -> dict[str, Any]:

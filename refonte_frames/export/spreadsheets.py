@@ -75,10 +75,11 @@ def to_csv(rows: Any, path: str | os.PathLike[str], *, excel_safe: bool = True) 
 
     Notes
     -----
-    UTF-8; texts in quotes, null as nothing and the empty text as ``""``, but
-    both as ``""`` where there is one column only; times in ISO 8601 with ``Z``; lists and
-    objects as JSON. The mark can be taken away: ``text.str.replace(r"^'(?='*\s*[=+\-@\t\r])", "", regex=True)`` in
-    pandas. Long digits in a text, such as some ids, are still shown as numbers by a spreadsheet that opens a CSV file;
+    UTF-8; texts in quotes, null as nothing and the empty text as ``""``, but both as ``""`` where there is one column
+    only; times in ISO 8601 with ``Z``; lists and objects as JSON. The mark can be taken away: exactly by
+    `refonte_frames.export.spreadsheets.unmarked`, but for odd blanks and full widths also in pandas, by
+    ``text.str.replace(r"^'(?='*\s*[=+\-@\t\r])", "", regex=True)``. Long digits in a text, such as some ids, are still
+    shown as numbers by a spreadsheet that opens a CSV file;
     `to_excel` keeps them. Parquet files never hold marks.
 
     Examples

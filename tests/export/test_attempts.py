@@ -262,6 +262,15 @@ def test_an_attempt_that_comes_twice_is_there_once() -> None:
     assert len(rows_of({"attempt_id": "x", "score": 1.0}, {"attempt_id": "x", "score": 1.0})) == 1
 
 
+def test_what_is_no_id_of_an_attempt_loses_none() -> None:
+    """Some services call something else so: a labeler's id, for instance."""
+    docs = [{"id": "ana", "started_at": f"2024-03-04T0{hour}:00:00Z"} for hour in (7, 8, 9)]
+    rows = rows_of(*docs, docs[0])
+    assert len(rows) == len({row["attempt_id"] for row in rows}) == 3
+    changed = [{"attempt_id": "x", "status": status} for status in ("passed", "in_progress")]
+    assert [row["status"] for row in rows_of(*changed)] == ["passed"]
+
+
 @pytest.mark.parametrize(
     ("docs", "tells"),
     [
