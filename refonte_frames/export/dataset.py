@@ -124,8 +124,8 @@ class Job(Struct, frozen=True):
     updated_after: int | None = None
     completed_after: int | None = None
     created_since: int | None = None
-
     announced_upto: int | None = None
+
 
 class RunPlan(Struct, frozen=True, kw_only=True):
     """What a run set out to do; written before the first window is read.
@@ -148,8 +148,8 @@ class RunPlan(Struct, frozen=True, kw_only=True):
     service_clock: int | None = None
     folds: bool = True
     made_by: str = "export"
-
     announced_upto: int = 0
+
 
 class WindowDone(Struct, frozen=True):
     """A finished window: its files by part and table, counts, and the tasks near its bounds that it brought."""

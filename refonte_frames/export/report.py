@@ -24,7 +24,8 @@ class ExportReport:
     mode : str
         ``windows`` of time in parallel; ``batches`` in parallel when the service does not honour bounds of time;
         ``sequential`` when there are tasks in no batch, too;
-        ``increment`` when only what may have changed was read; ``replace`` for tables that are read in full each time.
+        ``increment`` when only what may have changed was read; ``announced`` when only the tasks of callbacks were;
+        ``replace`` for tables that are read in full each time.
     is_resumed : bool
         Whether this call went on with a run that had been killed.
     rows : dict of str to int
@@ -55,10 +56,10 @@ class ExportReport:
     changes : dict of str to dict
         With ``mode="replace"``, by table: how many rows were ``read``, how many of them were ``new``, ``changed`` and
         ``unchanged``, and how many others stayed as ``unlisted``.
-    """
-
     callbacks : dict of str to int
         Deliveries that this call settled, by outcome; see `refonte_frames.callbacks.received`.
+    """
+
     path: Path
     run_id: str
     mode: str
@@ -80,9 +81,9 @@ class ExportReport:
     watermark_source: str
     audits_complete_since: str | None
     changes: dict[str, dict[str, int]] = field(default_factory=dict)
+    callbacks: dict[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-    callbacks: dict[str, int] = field(default_factory=dict)
         """Return the report as plain JSON types, without the path."""
         return {name: value for name, value in asdict(self).items() if name != "path"}
 
@@ -108,10 +109,10 @@ class ExportReport:
             f"  read      {self.tasks_read:,} tasks: {outcome}",
             f"  effort    {self.mode}: {effort}, {self.wire_bytes / 1e6:,.1f} MB, {self.seconds:.1f} s",
         ]
-        notes = self._drift_notes()
-        if self.windows_unsettled:
         if self.callbacks:
             lines.append(f"  callbacks {', '.join(f'{count:,} {name}' for name, count in self.callbacks.items())}")
+        notes = self._drift_notes()
+        if self.windows_unsettled:
             notes.append(f"{self.windows_unsettled} windows never added up to the service's total")
         if notes:
             lines.append(f"  look at   {', '.join(notes)}")
