@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import refonte_frames as rf
 
@@ -100,6 +102,24 @@ def test_faults_of_the_service_do_not_keep_a_sync_from_its_end(studio_sandbox: r
     assert assigned(studio) == {"bob kittens", "cyd kittens", "cyd puppies"}
     counts = studio.requests_by_status()
     assert (counts["502"], counts["no_reply"]) == (1, 2)
+
+
+ALL = [f"{name} {project}" for name in ("ann", "bob", "cyd") for project in ("kittens", "puppies")]
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(ALL)), st.none() | st.lists(st.sampled_from(["kittens", "puppies"]), unique=True))
+def test_whatever_was_a_sync_ends_in_what_is_wanted(
+    studio: Client, wanted: list[str], projects: list[str] | None
+) -> None:
+    """Inside the projects it is limited to; outside nothing changes, and a second one has nothing to do."""
+    inside = [pair for pair in wanted if projects is None or pair.split()[1] in projects]
+    outside = {pair for pair in assigned(studio) if projects is not None and pair.split()[1] not in projects}
+    frame = pairs(*inside) if inside else pairs(ALL[0]).head(0)
+    rf.studio.sync_assignments(frame, projects=projects, dry_run=False, client=studio)
+    assert assigned(studio) == {*inside, *outside}
+    again = rf.studio.sync_assignments(frame, projects=projects, client=studio)
+    assert set(again["action"]) <= {"keep"}
 
 
 def test_a_sync_may_be_limited_to_projects(studio: Client) -> None:
