@@ -9,6 +9,7 @@ import msgspec
 
 from refonte_frames.sandbox.exchange import World, encode
 from refonte_frames.sandbox.rules import Batch, Project
+from refonte_frames.sandbox.schema import STATUSES
 from refonte_frames.sandbox.task_select import window_terms
 
 if TYPE_CHECKING:
@@ -120,9 +121,9 @@ class Catalog:
             if value is not None:
                 where.append(f"{column} = ?" if column == "status" else f"project = ({_PROJECT_ROW})")
                 values += [value] if column == "status" else [world.row, value]  # type: ignore[list-item]
-        terms, bounds = window_terms("created_ms", query.created)
-        text = "WHERE " + " AND ".join([*where, *terms])
-        arguments = (*values, *bounds)
+        terms = window_terms("created_ms", query.created)
+        text = "WHERE " + " AND ".join([*where, *(term for term, _ in terms)])
+        arguments = (*values, *(bound for _, bounds in terms for bound in bounds))
         (total,) = self._db.execute(f"SELECT count(*) FROM batch {text}", arguments).fetchone()
         page = f"{text} ORDER BY id DESC LIMIT ? OFFSET ?"
         return self._batches(page, (*arguments, query.limit, query.offset)), total
@@ -142,7 +143,7 @@ class Catalog:
             "SELECT status, sum(n) FROM counter WHERE world = ? AND project = ? AND batch = ? GROUP BY status",
             (world.row, batch.project.row, batch.row),
         )
-        return dict(rows.fetchall())
+        return {STATUSES[status]: n for status, n in rows}
 
     def attempts_wanted(self, project: int) -> int:
         """Tell how many labelers work on each task of a project; 0 is no project."""

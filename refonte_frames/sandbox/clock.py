@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import lru_cache
 
 __all__ = ["Clock", "ClockState", "http_date", "parse_time_ms", "stamp"]
 
@@ -111,7 +112,12 @@ def stamp(ms: int) -> str:
     >>> stamp(1466672974752)
     '2016-06-23T09:09:34.752Z'
     """
-    return _moment(ms).strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1000:03d}Z"
+    return f"{_second(ms // 1000)}.{ms % 1000:03d}Z"
+
+
+@lru_cache(maxsize=4096)
+def _second(secs: int) -> str:
+    return _moment(secs * 1000).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def http_date(ms: int) -> str:
@@ -120,7 +126,12 @@ def http_date(ms: int) -> str:
     >>> http_date(1466672974752)
     'Thu, 23 Jun 2016 09:09:34 GMT'
     """
-    return format_datetime(_moment(ms).replace(microsecond=0), usegmt=True)
+    return _http_second(ms // 1000)
+
+
+@lru_cache(maxsize=64)
+def _http_second(secs: int) -> str:
+    return format_datetime(_moment(secs * 1000), usegmt=True)
 
 
 def parse_time_ms(text: str, *, round_up: bool) -> int:

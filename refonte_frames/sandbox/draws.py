@@ -11,7 +11,7 @@ from uuid import UUID
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Draws"]
+__all__ = ["Draws", "joined"]
 
 T = TypeVar("T")
 
@@ -44,6 +44,12 @@ class Draws:
         """Draw from [0, 1)."""
         return (int.from_bytes(_digest(self.key, names)[:8], "big") >> 11) / _TWO_53
 
+    def order(self, texts: Sequence[bytes]) -> list[int]:
+        """Put `joined` names in a random order: the one that sorting them by `uniform` gives, in less time."""
+        key = self.key
+        digests = [blake2b(text, key=key, digest_size=16).digest() for text in texts]
+        return sorted(range(len(texts)), key=digests.__getitem__)
+
     def between(self, low: float, high: float, *names: str | int) -> float:
         """Draw from [low, high)."""
         return low + (high - low) * self.uniform(*names)
@@ -66,6 +72,11 @@ class Draws:
         return str(UUID(bytes=_digest(self.key, (*names, "uuid")), version=4))
 
 
+def joined(*names: str | int) -> bytes:
+    """Write the names of a purpose as they are hashed."""
+    return _SEPARATOR.join(map(str, names)).encode("utf-8", "surrogatepass")
+
+
 def _digest(key: bytes, names: tuple[str | int, ...]) -> bytes:
-    text = _SEPARATOR.join(map(str, names)).encode("utf-8", "surrogatepass")
-    return blake2b(text, key=key[:64], digest_size=16).digest()
+    text = names[0] if len(names) == 1 else _SEPARATOR.join(map(str, names))
+    return blake2b(str(text).encode("utf-8", "surrogatepass"), key=key, digest_size=16).digest()

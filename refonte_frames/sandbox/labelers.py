@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from refonte_frames.sandbox.draws import Draws
+from refonte_frames.sandbox.draws import Draws, joined
 from refonte_frames.sandbox.lifecycle import content_digest
 from refonte_frames.sandbox.responses import answer_of, score, truth_of, with_uuids
 
@@ -113,9 +113,10 @@ def truth_about(seed: int, task: Task) -> Truth:
     params = task.doc["params"]
     draws = Draws.of(seed, "content", content_digest(task.type, params))
     truth = truth_of(task.type, params, draws)
-    own = Draws.of(seed, "task", task.key).sub("truth")
-    named = with_uuids(truth, own, keeps_given=bool(params.get("hypothesis")))
-    return Truth(named, 0.8 * draws.normal("difficulty"))
+    if "annotations" in truth:
+        own = _draws_of(seed, task.key).sub("truth")
+        truth = with_uuids(truth, own, keeps_given=bool(params.get("hypothesis")))
+    return Truth(truth, 0.8 * draws.normal("difficulty"))
 
 
 def attempts_at(seed: int, task: Task, truth: Truth, count: int, duty_ms: int) -> list[Attempt]:
@@ -126,9 +127,20 @@ def attempts_at(seed: int, task: Task, truth: Truth, count: int, duty_ms: int) -
     duty_ms : int
         The labelers' working time at which the task is handed in: their skill drifts with it.
     """
-    draws = Draws.of(seed, "task", task.key)
-    people = sorted(roster(seed), key=lambda labeler: draws.uniform("who", labeler.email))[:count]
+    draws, people = _draws_of(seed, task.key), roster(seed)
+    people = tuple(people[n] for n in draws.order(_who(seed))[:count])
     return [_attempt(draws, task, truth, n, labeler, duty_ms) for n, labeler in enumerate(people, start=1)]
+
+
+@cache
+def _who(seed: int) -> tuple[bytes, ...]:
+    return tuple(joined("who", labeler.email) for labeler in roster(seed))
+
+
+@lru_cache(maxsize=16)
+def _draws_of(seed: int, key: str) -> Draws:
+    """Give the draws of a task: the same few are asked for again and again while it is worked on."""
+    return Draws.of(seed, "task", key)
 
 
 def _attempt(draws: Draws, task: Task, truth: Truth, number: int, labeler: Labeler, duty_ms: int) -> Attempt:
@@ -165,7 +177,7 @@ def try_task(
 
 def delay_ms(seed: int, task: Task) -> int:
     """Draw how long a task waits and takes, in working time: hours in the middle, never more than 60."""
-    draws = Draws.of(seed, "task", task.key)
+    draws = _draws_of(seed, task.key)
     priority = task.doc.get("priority") or 20
     hours = 5.0 * math.exp(0.8 * draws.normal("delay")) * (1 - 0.03 * (priority - 20))
     return int(min(max(hours, 0.05), 60.0) * 3_600_000)
@@ -216,7 +228,7 @@ _AUDITED = {"refonte": (0.35, 20.0), "customer": (0.2, 44.0)}
 
 def audits_of(seed: int, task: Task, truth: Truth, chosen: Attempt) -> list[PlannedAudit]:
     """Plan the audits of a completed task: the vendor's reviewers first, the customer's later."""
-    draws = Draws.of(seed, "task", task.key).sub("audits")
+    draws = _draws_of(seed, task.key).sub("audits")
     plans = [_audit(draws.sub(source), source, truth, chosen) for source in _AUDITED]
     return [plan for plan in plans if plan]
 

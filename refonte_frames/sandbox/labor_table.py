@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from refonte_frames.sandbox.exchange import World
-    from refonte_frames.sandbox.labelers import Attempt
 
 __all__ = ["Delivery", "Event", "LaborTable", "Mail", "StoredAttempt"]
 
@@ -66,6 +66,9 @@ class Mail:
     body: str
 
 
+_columns = attrgetter("task", "number", "labeler", "started_ms", "completed_ms")
+
+
 class LaborTable:
     """The attempts at tasks and the events to come.
 
@@ -78,14 +81,12 @@ class LaborTable:
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
 
-    def add_attempts(self, task: int, ended_ms: int, attempts: Sequence[Attempt]) -> None:
-        """Keep what the labelers of a task handed in."""
+    def add_attempts(self, attempts: Sequence[StoredAttempt]) -> None:
+        """Keep what the labelers of tasks handed in."""
+        values = [(*_columns(each), encode(each.response).decode()) for each in attempts]
         self._db.executemany(
             "INSERT INTO attempt (task, number, labeler, started_ms, completed_ms, response) VALUES (?, ?, ?, ?, ?, ?)",
-            [
-                (task, each.number, each.labeler, ended_ms - each.duration_ms, ended_ms, encode(each.response).decode())
-                for each in attempts
-            ],
+            values,
         )
 
     def attempts_of(self, world: World) -> list[StoredAttempt]:
@@ -100,9 +101,13 @@ class LaborTable:
 
     def add_event(self, due_ms: int, kind: str, world: int, task: int, value: dict[str, Any]) -> None:
         """Plan something for later; task 0 is none."""
-        self._db.execute(
+        self.add_events([(due_ms, kind, world, task, value)])
+
+    def add_events(self, events: Sequence[tuple[int, str, int, int, dict[str, Any]]]) -> None:
+        """Plan things for later: when, of which kind, in which world, for which task, and what."""
+        self._db.executemany(
             "INSERT INTO event (due_ms, kind, world, task, value) VALUES (?, ?, ?, ?, ?)",
-            (due_ms, kind, world, task, encode(value).decode()),
+            [(*head, encode(value).decode()) for *head, value in events],
         )
 
     def due_events(self, kind: str, now_ms: int, limit: int) -> list[Event]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from refonte_frames.sandbox.schema import STATUSES
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OverviewTable", "Tally", "WorldLine"]
 
-#: The page tells of the newest attempts only, so that it stays quick beside a million tasks.
+#: The page tells of the attempts at the newest tasks only, so that it stays quick beside a million tasks.
 _NEWEST_ATTEMPTS = 5000
 
 
@@ -53,18 +55,17 @@ class OverviewTable:
         return [WorldLine(row, key_hash, bool(is_live), self._tasks(row)) for row, key_hash, is_live in rows]
 
     def _tasks(self, world: int) -> dict[str, int]:
-        return dict(
-            self._db.execute(
-                "SELECT status, sum(n) FROM counter WHERE world = ? GROUP BY status HAVING sum(n) > 0", (world,)
-            ).fetchall()
+        rows = self._db.execute(
+            "SELECT status, sum(n) FROM counter WHERE world = ? GROUP BY status HAVING sum(n) > 0", (world,)
         )
+        return {STATUSES[status]: n for status, n in rows}
 
     def labelers(self, world: World) -> list[Tally]:
-        """Count the newest attempts at a world's tasks by labeler, the busiest first."""
+        """Count the attempts at a world's newest tasks by labeler, the busiest first."""
         rows = self._db.execute(
             "SELECT labeler, count(*), avg(completed_ms - started_ms) / 1000.0 FROM ("
             "SELECT a.labeler, a.completed_ms, a.started_ms FROM attempt a JOIN task t ON t.id = a.task "
-            "WHERE t.world = ? ORDER BY a.id DESC LIMIT ?) GROUP BY labeler ORDER BY 2 DESC, 1",
+            "WHERE t.world = ? ORDER BY a.task DESC LIMIT ?) GROUP BY labeler ORDER BY 2 DESC, 1",
             (world.row, _NEWEST_ATTEMPTS),
         )
         return [Tally(*row) for row in rows]

@@ -167,9 +167,9 @@ def list_tasks(service: Service, world: World, asked: Asked) -> Answer:
     if query.token is not None:
         cursor = _cursor(service, query, twists)
         before, total = _row_of(service, world, cursor, twists), cursor.total
-    found = service.store.tasks.page(world, chosen, before=before, limit=query.limit)
     if total is None:
         total = service.store.tasks.count(world, chosen)
+    found = service.store.tasks.page(world, chosen, before=before, limit=query.limit, total=total)
     shown = found[: query.limit]
     token = _next_token(service, query, shown, total, is_last=len(found) <= query.limit, twists=twists)
     docs = [_shown(doc, query) for _, doc in shown]

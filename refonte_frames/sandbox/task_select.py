@@ -1,151 +1,246 @@
-"""The SELECTs of `GET /tasks`, composed from a filter; a part of the store, nothing is run here."""
+"""The SELECTs of `GET /tasks`, composed from a filter and the index to walk; a part of the store, nothing is run here.
+
+SQLite is always told which index to take. Left alone it does not know how many rows a value has, and what costs nothing
+among a thousand tasks walks a million. The store does know (see `tallies`), so the choice is arithmetic: how many
+entries have to be looked at until a page is full, and what each costs.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from refonte_frames.sandbox.queries import Window
+
 if TYPE_CHECKING:
-    from refonte_frames.sandbox.queries import TaskFilter, Window
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["NARROW_WINDOW_ROWS", "TaskSelect", "window_terms"]
+__all__ = ["Chosen", "TaskSelect", "Walk", "walks", "window_terms"]
 
-#: Up to so many rows, walking the index of a time window and sorting is cheaper than walking the list's order.
-NARROW_WINDOW_ROWS = 2000
-
-#: More tags than this are looked up in one go: SQLite unites 500 SELECTs at most.
-_UNITED_TAGS = 20
+_OPEN = Window()
 
 Statement = tuple[str, list[Any]]
 Term = tuple[str, list[Any]]
 
+#: What looking at one entry costs, in microseconds: of an index alone, of the table in its order, with both.
+_INDEX_US, _TABLE_US, _LOOK_UP_US = 0.06, 0.15, 0.6
+
+#: Of more values the branches of a walk are not merged but gathered: SQLite unites 500 SELECTs at most.
+_MOST_BRANCHES = 20
+
 
 @dataclass(frozen=True, slots=True)
-class TaskSelect:
-    """A filter whose names and creation times were turned into row numbers.
+class Chosen:
+    """A filter in the store's own numbers; within a tuple, any.
 
     Attributes
     ----------
-    first_row, last_row : int or None
-        Bounds from the window on ``created_at``: row numbers rise with it.
-    project, batch : int or None
-        Row numbers; -1 for a name that does not exist, which matches nothing.
-    narrow_windows : tuple of str
-        Windows on other times that few enough rows meet for their own index to be walked.
+    equal : dict
+        Codes of ``project``, ``batch``, ``type`` and ``status``, as far as they are asked for.
+    rows : Window
+        What the window on ``created_at`` means for row numbers, which rise with it.
     """
 
     world: int
-    filter: TaskFilter
-    first_row: int | None
-    last_row: int | None
-    project: int | None
-    batch: int | None
-    narrow_windows: tuple[str, ...] = ()
+    equal: dict[str, int]
+    rows: Window = _OPEN
+    updated: Window = _OPEN
+    completed: Window = _OPEN
+    reviews: tuple[int, ...] = ()
+    unique_ids: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+    @property
+    def asks(self) -> frozenset[str]:
+        """Name what is asked for."""
+        named = {"rows": self.rows, "updated": self.updated, "completed": self.completed}
+        given = {"reviews": self.reviews, "unique_ids": self.unique_ids, "tags": self.tags}
+        windows = (name for name, window in named.items() if not window.is_open)
+        return frozenset((*self.equal, *windows, *(name for name, values in given.items() if values)))
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """One way to find the matches.
+
+    Attributes
+    ----------
+    name : str
+        The index, or ``task`` for the table itself.
+    branches : tuple
+        Conditions that the index answers; several are walked side by side.
+    holds : frozenset of str
+        What of the filter they answer.
+    entries : int
+        How many rows they lead to.
+    is_ordered : bool
+        Whether rows come in the list's order, so that a walk can end with the page.
+    more_us : float
+        What each row costs besides: its tags are looked up where they do not lead to it.
+    """
+
+    name: str
+    branches: tuple[tuple[Term, ...], ...]
+    holds: frozenset[str]
+    entries: int
+    is_ordered: bool = True
+    more_us: float = 0.0
+
+    def count_us(self, asks: frozenset[str]) -> float:
+        """Estimate what counting the matches takes."""
+        return self.entries * self._entry_us(asks)
+
+    def page_us(self, asks: frozenset[str], limit: int, matches: float) -> float:
+        """Estimate what finding a page takes, when the matches lie evenly among the rest."""
+        looked_at = min(1.0, limit / max(matches, 1.0)) if self.is_ordered else 1.0
+        return self.entries * looked_at * self._entry_us(asks)
+
+    def _entry_us(self, asks: frozenset[str]) -> float:
+        if self.name == "task":
+            return _TABLE_US + self.more_us
+        return (_INDEX_US if asks <= self.holds | {"rows"} and self.is_ordered else _LOOK_UP_US) + self.more_us
+
+
+def walks(chosen: Chosen, sizes: Mapping[str, int], rows: int) -> list[Walk]:
+    """Give every way to find the matches.
+
+    Parameters
+    ----------
+    sizes : mapping
+        How many tasks meet each condition that is asked for, by its name, with ``world`` for all tasks of the world;
+        estimates do, but for ``statuses.N``, which may only be 0 where nothing has that status.
+    rows : int
+        How many tasks there are in all worlds.
+    """
+    world: Term = ("t.world = ?", [chosen.world])
+    found = [Walk("task_world", ((world,),), frozenset(), sizes["world"]), Walk("task", ((),), frozenset(), rows)]
+    if chosen.unique_ids:
+        term = (f"t.unique_id IN ({_marks(chosen.unique_ids)})", list(chosen.unique_ids))
+        return [Walk("task_unique_id", ((world, term),), frozenset({"unique_ids"}), len(chosen.unique_ids), False)]
+    for name, index in (("project", "task_project_status"), ("batch", "task_batch_status")):
+        if name in chosen.equal:
+            found.append(_by_status(chosen, sizes, name, index))
+    for name, index in (("status", "task_status"), ("type", "task_type_name")):
+        if name in chosen.equal:
+            equal: Term = (f"t.{name} = ?", [chosen.equal[name]])
+            found.append(Walk(index, ((world, equal),), frozenset({name}), sizes[name]))
+    if chosen.reviews:
+        branches = tuple((world, ("t.review = ?", [review])) for review in chosen.reviews)
+        found.append(Walk("task_review", branches, frozenset({"reviews"}), sizes["reviews"]))
+    for name in ("updated", "completed"):
+        if name in chosen.asks:
+            bounds = (world, *_window(chosen, name, "t."))
+            found.append(Walk(f"task_{name}", (bounds,), frozenset({name}), sizes[name], is_ordered=False))
+    if chosen.tags:
+        probing_us = _LOOK_UP_US * len(chosen.tags)
+        found = [replace(walk, more_us=probing_us) for walk in found] + [_by_tag(chosen, sizes["tags"])]
+    return found
+
+
+def _by_status(chosen: Chosen, sizes: Mapping[str, int], name: str, index: str) -> Walk:
+    """Walk the entries of a project or batch, those of each status side by side."""
+    equal: Term = (f"t.{name} = ?", [chosen.equal[name]])
+    head: tuple[Term, ...] = (("t.world = ?", [chosen.world]), equal, (f"t.{name} <> 0", []))
+    if "status" in chosen.equal:
+        branches: tuple[tuple[Term, ...], ...] = ((*head, ("t.status = ?", [chosen.equal["status"]])),)
+        holds, entries = frozenset({name, "status"}), sizes[f"{name}+status"]
+    else:
+        kept = [int(key.rpartition(".")[2]) for key, n in sizes.items() if key.startswith("statuses.") and n]
+        branches = tuple((*head, ("t.status = ?", [status])) for status in kept)
+        holds, entries = frozenset({name}), sizes[name]
+    return Walk(index, branches, holds, entries)
+
+
+def _by_tag(chosen: Chosen, entries: int) -> Walk:
+    world: Term = ("g.world = ?", [chosen.world])
+    if len(chosen.tags) > _MOST_BRANCHES:
+        branch = (world, (f"g.tag IN ({_marks(chosen.tags)})", list(chosen.tags)))
+        return Walk("tag", (branch,), frozenset({"tags"}), entries, is_ordered=False)
+    branches = tuple((world, ("g.tag = ?", [tag])) for tag in chosen.tags)
+    return Walk("tag", branches, frozenset({"tags"}), entries)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSelect:
+    """A filter, and how its matches are found."""
+
+    chosen: Chosen
+    walk: Walk
 
     def page(self, *, before: int | None, limit: int) -> Statement:
-        """Select rows and documents, newest first."""
-        terms = self._terms()
-        if before is not None:
-            terms.append(("t.id < ?", [before]))
-        if self.filter.tags:
-            terms.append(self._tags(before, None if self._has_more_than_tags() else limit))
-        where, values = _joined(terms)
-        # The documents join the rows of one page only: a sort never has to carry them.
-        rows = f"SELECT t.id FROM {self._table()} WHERE {where} ORDER BY t.id DESC LIMIT ?"
-        return f"SELECT d.id, d.doc FROM ({rows}) p JOIN doc d ON d.id = p.id ORDER BY p.id DESC", [*values, limit]
+        """Select the rows of a page, newest first."""
+        bound = Window(None, before - 1) if before is not None else _OPEN
+        text, values = self._rows(bound)
+        return f"{text} ORDER BY 1 DESC LIMIT ?", [*values, limit]
 
     def count(self) -> Statement:
         """Count all matches by looking at them."""
-        terms = self._terms()
-        if self.filter.tags:
-            terms.append(self._tags(None, None))
-        where, values = _joined(terms)
-        return f"SELECT count(*) FROM {self._table()} WHERE {where}", values
+        text, values = self._rows(_OPEN)
+        ordered = " ORDER BY 1" if self._is_uniting else ""  # two ordered lists are united as they are read
+        return f"SELECT count(*) FROM ({text}{ordered})", values
 
-    def counters(self) -> Statement:
-        """Add the counters up: for filters within project, batch, type and status."""
-        where, values = _joined(self._equalities(""))
-        return f"SELECT sum(n) FROM counter WHERE {where}", values
+    @property
+    def _is_uniting(self) -> bool:
+        """Whether a row may be found in more than one branch: a task has several tags, but one status."""
+        return self.walk.name == "tag"
 
-    def windows(self) -> list[str]:
-        """Name the bounded windows besides that on ``created_at``."""
-        found = {"updated_ms": self.filter.updated, "completed_ms": self.filter.completed}
-        return [name for name, window in found.items() if not window.is_open]
+    def _rows(self, bound: Window) -> Statement:
+        rest = self._rest()
+        parts, values = [], []
+        for branch in self.walk.branches:
+            text, terms = self._source(rest), [*branch, *self._row_terms(bound), *rest]
+            where, given = _joined(terms)
+            # Grouping sorts; DISTINCT, which would look every row up among those before, takes thirty times as long.
+            grouped = "" if self.walk.is_ordered or not self._is_uniting else " GROUP BY g.id"
+            parts.append(f"{text} WHERE {where}{grouped}")
+            values += given
+        return (" UNION " if self._is_uniting else " UNION ALL ").join(parts), values
 
-    def count_window(self, name: str) -> Statement:
-        """Count a window's rows, no further than needed to call it wide."""
-        where, values = _joined([("t.world = ?", [self.world]), *self._window(name, "t.")])
-        text = f"SELECT count(*) FROM (SELECT 1 FROM task t WHERE {where} LIMIT {NARROW_WINDOW_ROWS + 1})"
-        return text, values
+    def _source(self, rest: Sequence[Term]) -> str:
+        if self.walk.name == "task":
+            return "SELECT t.id FROM task t NOT INDEXED"
+        if self.walk.name != "tag":
+            return f"SELECT t.id FROM task t INDEXED BY {self.walk.name}"
+        return "SELECT g.id FROM tag g" + (" CROSS JOIN task t ON t.id = g.id" if rest else "")
 
-    def _table(self) -> str:
-        """Name the table; ids are looked up, where SQLite left alone would walk all tasks in the list's order."""
-        return "task t INDEXED BY task_unique_id" if self.filter.unique_ids else "task t"
+    def _row_terms(self, bound: Window) -> list[Term]:
+        """Bound the row numbers: by the window on ``created_at``, and by where the page begins."""
+        column = "g.id" if self.walk.name == "tag" else "t.id"
+        windows = (self.chosen.rows, bound)
+        return [term for window in windows for term in window_terms(column, window)]
 
-    def _terms(self) -> list[Term]:
-        """Write every condition but the tags; a leading + keeps SQLite from choosing that column's index."""
-        chosen = self.filter
-        is_by_window = bool(self.narrow_windows) and not chosen.unique_ids
-        terms = self._equalities("+t." if is_by_window else "t.")
-        if self.first_row is not None:
-            terms.append(("t.id >= ?", [self.first_row]))
-        if self.last_row is not None:
-            terms.append(("t.id <= ?", [self.last_row]))
-        for name in self.windows():
-            terms += self._window(name, "t." if name in self.narrow_windows and is_by_window else "+t.")
-        if len(chosen.reviews) == 1:
-            terms.append(("+t.review = ?" if is_by_window else "t.review = ?", list(chosen.reviews)))
-        elif chosen.reviews:
+    def _rest(self) -> list[Term]:
+        """Write the conditions that the walk leaves open; a leading + keeps SQLite from another index."""
+        chosen, open_ = self.chosen, self.chosen.asks - self.walk.holds
+        terms: list[Term] = [(f"+t.{name} = ?", [chosen.equal[name]]) for name in sorted(open_ & set(chosen.equal))]
+        for name in ("updated", "completed"):
+            if name in open_:
+                terms += _window(chosen, name, "+t.")
+        if "reviews" in open_:
             terms.append((f"+t.review IN ({_marks(chosen.reviews)})", list(chosen.reviews)))
-        if chosen.unique_ids:
-            terms.append((f"t.unique_id IN ({_marks(chosen.unique_ids)})", list(chosen.unique_ids)))
+        if "tags" in open_:
+            has_tag = f"SELECT 1 FROM tag WHERE world = ? AND tag IN ({_marks(chosen.tags)}) AND id = t.id"
+            terms.append((f"EXISTS ({has_tag})", [chosen.world, *chosen.tags]))
+        if self.walk.name == "task":
+            terms.append(("t.world = ?", [chosen.world]))
         return terms
 
-    def _equalities(self, prefix: str) -> list[Term]:
-        # The world's column is never masked: it begins every index, those of the windows too.
-        terms: list[Term] = [("t.world = ?" if prefix else "world = ?", [self.world])]
-        chosen = {
-            "project": self.project,
-            "batch": self.batch,
-            "type": self.filter.type,
-            "status": self.filter.status,
-        }
-        return terms + [(f"{prefix}{name} = ?", [value]) for name, value in chosen.items() if value is not None]
 
-    def _window(self, name: str, prefix: str) -> list[Term]:
-        window = self.filter.updated if name == "updated_ms" else self.filter.completed
-        return [(text, [bound]) for text, bound in zip(*window_terms(f"{prefix}{name}", window), strict=True)]
-
-    def _has_more_than_tags(self) -> bool:
-        chosen = self.filter
-        others = (self.project, self.batch, chosen.type, chosen.status, chosen.reviews, chosen.unique_ids)
-        bounds = (self.first_row, self.last_row)
-        return bool(self.windows()) or any(value not in (None, ()) for value in (*others, *bounds))
-
-    def _tags(self, before: int | None, limit: int | None) -> Term:
-        """Match any of the tags; when nothing else is asked, no more rows per tag than the page needs."""
-        if len(self.filter.tags) > _UNITED_TAGS:
-            marks = _marks(self.filter.tags)
-            return f"t.id IN (SELECT id FROM tag WHERE world = ? AND tag IN ({marks}))", [self.world, *self.filter.tags]
-        parts, values = [], []
-        for tag in self.filter.tags:
-            bound = " AND id < ?" if before is not None else ""
-            end = "" if limit is None else f" ORDER BY id DESC LIMIT {limit}"
-            parts.append(f"SELECT id FROM (SELECT id FROM tag WHERE world = ? AND tag = ?{bound}{end})")
-            values += [self.world, tag, *([before] if before is not None else [])]
-        return f"t.id IN ({' UNION '.join(parts)})", values
+def _window(chosen: Chosen, name: str, prefix: str) -> list[Term]:
+    window = chosen.updated if name == "updated" else chosen.completed
+    given: list[Term] = [("t.completed_ms IS NOT NULL", [])] if name == "completed" and prefix == "t." else []
+    return given + window_terms(f"{prefix}{name}_ms", window)
 
 
-def window_terms(column: str, window: Window) -> tuple[list[str], list[int]]:
+def window_terms(column: str, window: Window) -> list[Term]:
     """Bound a column, both ends included."""
     bounds = ((">=", window.from_ms), ("<=", window.to_ms))
-    given = [(f"{column} {sign} ?", bound) for sign, bound in bounds if bound is not None]
-    return [text for text, _ in given], [bound for _, bound in given]
+    return [(f"{column} {sign} ?", [bound]) for sign, bound in bounds if bound is not None]
 
 
-def _joined(terms: list[Term]) -> Statement:
+def _joined(terms: Sequence[Term]) -> Statement:
     return " AND ".join(text for text, _ in terms), [value for _, values in terms for value in values]
 
 
-def _marks(values: tuple[str, ...]) -> str:
+def _marks(values: Sequence[Any]) -> str:
     return ", ".join("?" * len(values))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from refonte_frames.sandbox import deliveries, labelers, lifecycle, quality_tasks
 from refonte_frames.sandbox.clock import stamp
 from refonte_frames.sandbox.exchange import Refusal
+from refonte_frames.sandbox.labor_table import StoredAttempt
 
 if TYPE_CHECKING:
     from refonte_frames.sandbox.exchange import World
@@ -121,6 +123,9 @@ def close_batch(service: Service, batch: Batch) -> Batch:
 def work(service: Service, span_ms: int) -> dict[str, int]:
     """Let the labelers of all worlds work for a while; the clock goes on by as much.
 
+    Tasks are ended in the order of their rows, which lie side by side in the file; what they come to does not depend
+    on the order, and what follows from them is planned for the moment each is handed in.
+
     Returns
     -------
     dict
@@ -130,16 +135,17 @@ def work(service: Service, span_ms: int) -> dict[str, int]:
     begin_duty = service.duty_ms
     counts = {"completed": 0, "errors": 0, "audits": 0, "quality_attempts": 0}
     batches: dict[int, int] = {}
+    wanted = cache(service.store.catalog.attempts_wanted)
     with service.store.transaction():
-        while due := service.store.tasks.due(begin_duty + span_ms, _SWEEP_ROWS):
-            done = []
-            for task in due:
+        due = service.store.tasks.due(begin_duty + span_ms)
+        for first in range(0, len(due), _SWEEP_ROWS):
+            done = _Done()
+            for task in service.store.tasks.by_rows(due[first : first + _SWEEP_ROWS]):
                 moment_ms = begin_ms + max(0, (task.due_ms or 0) - begin_duty)
-                ended = _hand_in(service, task, moment_ms)
+                ended = _hand_in(service, task, wanted(task.project), moment_ms, done)
                 counts["errors" if ended.status == "error" else "completed"] += 1
-                batches[task.batch] = moment_ms
-                done.append(ended)
-            service.store.tasks.save_all(done)
+                batches[task.batch] = max(moment_ms, batches.get(task.batch, 0))
+            done.write(service)
         for row in sorted(batches.keys() - {0}):
             end_batch_if_done(service, row, batches[row])
         counts["quality_attempts"] = _try_quality_tasks(service, begin_ms, begin_duty, begin_duty + span_ms)
@@ -148,6 +154,27 @@ def work(service: Service, span_ms: int) -> dict[str, int]:
         counts["audits"] = _run_events(service)
         service.keep_time()
     return counts
+
+
+@dataclass(slots=True)
+class _Done:
+    """What labelers have done and nobody has written yet."""
+
+    tasks: list[Task] = field(default_factory=list)
+    attempts: list[StoredAttempt] = field(default_factory=list)
+    audits: list[tuple[int, Task, labelers.PlannedAudit]] = field(default_factory=list)
+
+    def write(self, service: Service) -> None:
+        """Write it, and plan what reviewers will say."""
+        store = service.store
+        store.tasks.save_all(self.tasks)
+        store.labor.add_attempts(self.attempts)
+        store.labor.add_events(
+            [
+                (moment_ms + audit.delay_ms, "audit", task.world, task.row, {"audit": audit.served, "fix": audit.fix})
+                for moment_ms, task, audit in self.audits
+            ]
+        )
 
 
 def _try_quality_tasks(service: Service, begin_ms: int, begin_duty: int, end_duty: int) -> int:
@@ -169,28 +196,30 @@ def _quality_people(service: Service, world: int) -> list[str]:
     return hired or [labeler.email for labeler in labelers.roster(service.seed)]
 
 
-def _hand_in(service: Service, task: Task, moment_ms: int) -> Task:
-    """Let the labelers end one task, after as many attempts as its project asks for; the caller writes it."""
-    store = service.store
+def _hand_in(service: Service, task: Task, count: int, moment_ms: int, done: _Done) -> Task:
+    """Let the labelers end one task, after as many attempts as its project asks for."""
     if broken := is_unreachable(task, service.switches.broken_attachments):
         failed = lifecycle.fail(task, _download_error(broken), moment_ms)
         deliveries.plan_task(service, failed, moment_ms)
+        done.tasks.append(failed)
         return failed
-    return _answer(service, task, store.catalog.attempts_wanted(task.project), moment_ms)
+    return _answer(service, task, count, moment_ms, done)
 
 
-def _answer(service: Service, task: Task, count: int, moment_ms: int) -> Task:
-    """End a task with the consensus of its first attempts, and plan what reviewers will say; the caller writes it."""
-    store, seed = service.store, service.seed
+def _answer(service: Service, task: Task, count: int, moment_ms: int, done: _Done) -> Task:
+    """End a task with the consensus of its first attempts, and plan what reviewers will say."""
+    seed = service.seed
     truth = labelers.truth_about(seed, task)
     attempts = labelers.attempts_at(seed, task, truth, count, task.due_ms or 0)
-    store.labor.add_attempts(task.row, moment_ms, attempts)
     chosen = labelers.consensus(task.type, attempts)
     ended = lifecycle.complete(task, chosen.response, moment_ms)
     deliveries.plan_task(service, ended, moment_ms)
-    for audit in labelers.audits_of(seed, ended, truth, chosen):
-        plan = {"audit": audit.served, "fix": audit.fix}
-        store.labor.add_event(moment_ms + audit.delay_ms, "audit", task.world, task.row, plan)
+    done.tasks.append(ended)
+    done.attempts += [
+        StoredAttempt(task.row, each.number, each.labeler, moment_ms - each.duration_ms, moment_ms, each.response)
+        for each in attempts
+    ]
+    done.audits += [(moment_ms, ended, audit) for audit in labelers.audits_of(seed, ended, truth, chosen)]
     return ended
 
 
@@ -202,15 +231,17 @@ def catch_up(service: Service) -> None:
 
 def complete_attempted(service: Service, project: Project, batches: list[Batch]) -> int:
     """End the unfinished tasks that a labeler has tried already, with what there is; returns how many."""
-    done, now_ms = 0, service.clock.now_ms()
+    ended, now_ms = 0, service.clock.now_ms()
     for batch in batches:
+        done = _Done()
         for task in service.store.tasks.pending_of(batch):
             count = labelers.attempts_done(service.seed, task, project.attempts, service.duty_ms)
             if count:
-                service.store.tasks.save(_answer(service, task, count, now_ms))
-                done += 1
+                _answer(service, task, count, now_ms, done)
+        done.write(service)
+        ended += len(done.tasks)
         end_batch_if_done(service, batch.row, now_ms)
-    return done
+    return ended
 
 
 def run_events(service: Service) -> int:
@@ -222,12 +253,15 @@ def run_events(service: Service) -> int:
 def _run_events(service: Service) -> int:
     store, done = service.store, 0
     while due := store.labor.due_events("audit", service.clock.now_ms(), _SWEEP_ROWS):
+        tasks = {task.row: task for task in store.tasks.by_rows([event.task for event in due])}
+        audited: dict[int, Task] = {}
         for event in due:
-            task = store.tasks.by_row(event.task)
+            task = audited.get(event.task) or tasks.get(event.task)
             if task is not None and task.status == "completed":
                 audit = {**event.value["audit"], "audited_at": stamp(event.due_ms)}
-                audited = lifecycle.add_audit(task, audit, event.value["fix"])
-                store.tasks.save(service.touched(audited, "audits", event.due_ms))
+                task = lifecycle.add_audit(task, audit, event.value["fix"])
+                audited[task.row] = service.touched(task, "audits", event.due_ms)
+        store.tasks.save_all(audited.values())
         store.labor.drop_events([event.row for event in due])
         done += len(due)
     service.next_event_ms = store.labor.next_event_ms("audit")
