@@ -113,7 +113,7 @@ def _corners_at_once(raws: Sequence[Raw]) -> tuple[Any, Any] | None:
         return None
     sizes = np.fromiter(map(len, rings), np.int64, len(rings))
     count = int(sizes.sum()) // 2
-    if text.count(b'{"x":') != count or text.count(b',"y":') != count:
+    if (sizes % 2).any() or text.count(b'{"x":') != count or text.count(b',"y":') != count:
         return None
     if text.translate(None, _NUMBERS) != b",".join(map(_ring, (sizes // 2).tolist())):
         return None

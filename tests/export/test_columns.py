@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from refonte_frames import schemas
@@ -13,6 +15,9 @@ from refonte_frames.errors import ReplyError
 from refonte_frames.export.columns import TASK_TABLES, build, time_of
 from refonte_frames.export.decode import PageDecoder
 from refonte_frames.export.drift import Drift
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def one(tables: Any, doc: Any, table: str = "tasks") -> dict[str, Any]:
@@ -96,12 +101,30 @@ def test_attachment_urls_are_a_list_in_either_form(sent: Any, read: Any, tables:
     assert one(tables, {"task_id": "a", "attachment_url": sent})["attachment_urls"] == (read or sent)
 
 
-@pytest.mark.parametrize("text", ['{"a": 1.0 ,"b":18446744073709551617,"c":1e400,"a2":165.0}', '{"ä":"\\u00e4"}', "{}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": 1.0 ,"b":18446744073709551617,"c":1e400,"a2":165.0,"d":9223372036854775809}',
+        '{"b":1,"a":2,"b":3}',
+        '{"ä":"\\u00e4","\\u0000":"\\u0000"}',
+        "{}",
+    ],
+)
 def test_open_maps_stay_the_service_s_own_text(text: str, tables: Any) -> None:
     """Large integers, exponents, trailing zeros, key order, blanks and escapes."""
     doc = f'{{"task_id":"a","params":{text},"metadata":{text}}}'.encode()
     row = one(tables, doc)
     assert row["params_json"] == row["metadata_json"] == text
+
+
+def test_texts_of_any_characters_survive_parquet(tables: Any, tmp_path: Path) -> None:
+    """NUL, noncharacters, and characters beyond the first plane."""
+    text = "a\0b\uffff\U0001f600\x1f"
+    found = tables({"task_id": text, "unique_id": text, "response": {"annotations": [{"type": "box", "label": text}]}})
+    for name, column in (("tasks", "unique_id"), ("annotations", "label")):
+        pq.write_table(pa.Table.from_batches([found[name]]), tmp_path / name)
+        read = pq.read_table(tmp_path / name)
+        assert (read["task_id"].to_pylist(), read[column].to_pylist()) == ([text], [text])
 
 
 def test_a_key_nobody_documented_is_kept_and_counted(tables: Any, drift: Drift, example: Any) -> None:

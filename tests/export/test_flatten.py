@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
+from refonte_frames.api import TASK_TYPES
 from refonte_frames.export.flatten import flatten
 
 if TYPE_CHECKING:
@@ -83,6 +84,104 @@ FORMS = {
     "A20": [("url", None, None, "annotations"), ("url", None, None, "point_segmentations")],
     "A22": [("box", "calf", None, None), ("box", "cow", None, None)],
 }
+
+
+#: Which example shows the form of a type's response; the others are tested by `LEGACY` and below.
+EXAMPLE_OF_TYPE = {
+    "imageannotation": "A1",
+    "segmentannotation": "A6",
+    "videoannotation": "A7",
+    "videoplaybackannotation": "A8",
+    "categorization": "A9",
+    "comparison": "A11",
+    "transcription": "A12",
+    "datacollection": "A13",
+    "audiotranscription": "A14",
+    "textcollection": "A15",
+    "namedentityrecognition": "A17",
+    "documenttranscription": "A18",
+    "lidarannotation": "A19",
+    "lidarsegmentation": "A20",
+    "annotation": "A22",
+}
+CORNERS = [{"x": 1, "y": 2.5}, {"x": 3, "y": 4}]
+LEGACY = {
+    "polygonannotation": ({"label": "a", "vertices": CORNERS}, "polygon"),
+    "lineannotation": ({"label": "a", "vertices": CORNERS}, "line"),
+    "pointannotation": ({"label": "a", "x": 1, "y": 2.5}, "point"),
+    "cuboidannotation": ({"label": "a", "vertices": CORNERS, "edges": []}, "cuboid"),
+}
+
+
+def test_every_task_type_has_a_tested_form(example: Any) -> None:
+    """By an example, as a legacy type, or, for linked lidar tasks, by the link below."""
+    assert {*EXAMPLE_OF_TYPE, *LEGACY, "lidarlinking"} == set(TASK_TYPES)
+    assert all(example(name)["type"] == task_type for task_type, name in EXAMPLE_OF_TYPE.items())
+    assert set(EXAMPLE_OF_TYPE.values()) <= set(FORMS)
+
+
+@pytest.mark.parametrize("task_type", LEGACY)
+def test_elements_of_legacy_types_have_the_geometry_of_their_task(task_type: str, tables: Any, drift: Drift) -> None:
+    """They say no type and no uuid themselves."""
+    element, geometry = LEGACY[task_type]
+    task = answered({"annotations": [element]}, task_type)
+    assert rows(tables, task, "geometry", "label", "annotation_id") == [(geometry, "a", None)]
+    assert rows(tables, task, "vertices") == [(CORNERS if "vertices" in element else None,)]
+    assert not drift
+
+
+def test_results_of_linked_lidar_tasks_are_links(tables: Any, drift: Drift) -> None:
+    """What lies behind them is not fetched."""
+    task = answered({"annotations": {"url": "https://results.example.org/linked.json"}}, "lidarlinking")
+    assert rows(tables, task, "geometry", "field", "url") == [
+        ("url", "annotations", "https://results.example.org/linked.json")
+    ]
+    assert not drift
+
+
+@pytest.mark.parametrize("name", ["A7b", "A8b", "A19b", "A20b", "A21"])
+def test_a_file_that_stands_where_its_link_should_be_never_stops_an_export(
+    name: str, example: Any, tables: Any
+) -> None:
+    """Whether its elements can be told or not; its text is kept."""
+    for response in (example(name), {"annotations": example(name)}):
+        found = tables(answered(response, "lidarlinking"))
+        assert found["tasks"]["response_json"].to_pylist() == [msgspec.json.encode(response).decode()]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"x":1,"y":2.5},{"x":3,"y":4}]',
+        '[{"x": 1, "y": 2.5}, {"x": 3, "y": 4}]',
+        '[ {"x":1,\n"y":2.5} , {"y":4,"x":3} ]',
+    ],
+)
+def test_vertices_are_read_however_they_are_written(text: str, tables: Any) -> None:
+    """Beside others that are written in the usual way."""
+    elements = f'{{"type":"line","vertices":{text}}},{{"type":"box","left":1}},{{"type":"line","vertices":[]}}'
+    task = f'{{"task_id":"a","type":"imageannotation","response":{{"annotations":[{elements}]}}}}'
+    found = tables(task.encode())["annotations"]["vertices"].to_pylist()
+    assert found == [CORNERS, None, []]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *('[{"x":1,"y":2,"z":3}]', '[{"x":1}]', '[{"x":"1","y":2}]', '[{"x":1,"y":null}]', '{"x":1,"y":2}', '"none"'),
+        *("[[1,2]]", '[{"x1":2,"y":3}]', '[{"x":1,"y":9007199254740993}]', '[{"x":[1,2],"y":3}]', '[{"x":true,"y":1}]'),
+        *('[{"x":1},{"x":1,"y":2,"y":3}]', '[{"y":1,"y":2}]', "[1]", "[1,2]", "7"),
+    ],
+)
+def test_what_is_no_vertices_is_kept_and_counted(text: str, tables: Any, drift: Drift) -> None:
+    """The vertices of all others are read all the same."""
+    usual = '{"type":"line","vertices":[{"x":1,"y":2.5},{"x":3,"y":4}]}'
+    elements = f'{usual},{{"type":"line","label":"a","vertices":{text}}},{usual}'
+    task = f'{{"task_id":"a","type":"imageannotation","response":{{"annotations":[{elements}]}}}}'
+    found = tables(task.encode())["annotations"]
+    assert found["vertices"].to_pylist() == [CORNERS, None, CORNERS]
+    assert found["extra_json"].to_pylist() == [None, f'{{"vertices":{text}}}', None]
+    assert drift.misfits == {"annotations.vertices": 1}
 
 
 @pytest.mark.parametrize("name", FORMS)
