@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from refonte_frames.client import Client
     from refonte_frames.upload.mapping import RowMapping
 
-__all__ = ["inherited_parameters"]
+__all__ = ["inherited_parameters", "project_of"]
 
 #: A project's history entries hold these beside the parameters (contract 2.1).
 _NO_PARAMETERS: Final = frozenset({"version", "created_at", *COMMON_FIELDS})
@@ -47,6 +47,16 @@ def inherited_parameters(client: Client, mapping: RowMapping) -> dict[str, Any]:
     history = project.get("param_history")
     current = history[-1] if isinstance(history, list) and history else {}
     return {name: value for name, value in dict(current).items() if name not in _NO_PARAMETERS}
+
+
+def project_of(client: Client, mapping: RowMapping) -> str | None:
+    """Name the project of all rows, that of their batch if need be; None where rows name their own or there is none."""
+    if "project" in mapping.targets or "batch" in mapping.targets:
+        return None
+    project, batch = mapping.constants.get("project"), mapping.constants.get("batch")
+    if project is None and batch is not None:
+        project = _read(client, "batches", batch, "batch").get("project")
+    return None if project is None else str(project)
 
 
 def _read(client: Client, collection: str, name: str, kind: str) -> Mapping[str, Any]:
