@@ -12,7 +12,7 @@ from refonte_frames.cells import CellError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["CHECKS", "TIDIED", "check_attachments", "check_fields", "tidy_field"]
+__all__ = ["CHECKS", "TIDIED", "check_attachments", "check_fields", "is_local_file", "tidy_field"]
 
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 #: A path on this machine: rooted, relative with dots, home, a drive, a file URL.
@@ -120,16 +120,21 @@ def _check_metadata(value: Any) -> None:
         raise CellError("bad_metadata", f"metadata is an object of keys and values, not {value!r}")
 
 
+def is_local_file(value: Any) -> bool:
+    """Whether an attachment looks like the name of a file of this machine."""
+    if not isinstance(value, str) or value.startswith(("https://", "http://", "s3://", "gs://")):
+        return False
+    return bool(_LOCAL.match(value) or ("://" not in value and _FILE_NAME.fullmatch(value)))
+
+
 def _check_attachment(value: Any) -> None:
     """Refuse a path on this machine: the service takes the task, and fails it hours later."""
-    if isinstance(value, str) and value.startswith(("https://", "http://", "s3://", "gs://")):
-        return
-    if not isinstance(value, str) or (not _LOCAL.match(value) and ("://" in value or not _FILE_NAME.fullmatch(value))):
+    if not is_local_file(value):
         return
     raise CellError(
         "local_file",
-        f"{value!r} is a file name on this machine, which the service cannot fetch; "
-        "put the file where it can (https, s3, gs) and use that URL",
+        f"{value!r} is a file name on this machine, which the service cannot fetch; submit with upload_files=True, "
+        "or put the file where it can be fetched (rf.files.upload, https, s3, gs) and use that address",
         parameter="attachment",
     )
 

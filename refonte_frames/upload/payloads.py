@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import itertools
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import pandas as pd
 
 from refonte_frames.cells import ABSENT, CellError, Column, holds_broken_integers, json_column
 from refonte_frames.errors import ColumnError, InputError
-from refonte_frames.upload.checks import CHECKS, TIDIED, check_attachments, check_fields, tidy_field
+from refonte_frames.upload.checks import CHECKS, TIDIED, check_attachments, check_fields, is_local_file, tidy_field
 from refonte_frames.upload.identity import Canon, CanonOrder, canonical_bytes, id_prefix, id_tails, is_auto_id
 from refonte_frames.upload.task_types import checked_type, is_filled, missing_groups, missing_parameters
 
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
     from refonte_frames.upload.mapping import RowMapping
 
-__all__ = ["Payload", "PayloadBuilder", "key_codes", "with_id"]
+__all__ = ["Brought", "Payload", "PayloadBuilder", "key_codes", "with_id"]
 
 _encode = msgspec.json.Encoder().encode
+_ATTACHMENTS: Final = ("attachment", "attachments")
 
 
 @dataclass(slots=True)
@@ -56,6 +57,25 @@ class Payload:
     base_id: str | None
     given_id: str | None
     sent_hash: bytes
+    error: CellError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What became of a file of this machine.
+
+    Attributes
+    ----------
+    url : str
+        Its address at the service.
+    sha256 : str
+        Of its content, in hex: by this it enters the row's identity.
+    error : CellError or None
+        Why it could not be had.
+    """
+
+    url: str = ""
+    sha256: str = ""
     error: CellError | None = None
 
 
@@ -99,6 +119,8 @@ class PayloadBuilder:
         self._constants = {name: tidy_field(name, value) for name, value in mapping.constants.items()}
         self._encoded = {name: _pair(name, value) for name, value in mapping.constants.items()}
         self._shapes: dict[tuple[str, ...], _Shape] = {}
+        self._files: Mapping[str, Brought] = {}
+        self._digests: dict[str, str] = {}
         self._check_constants()
 
     def chunks(self, chunk_rows: int) -> Iterator[Sequence[int]]:
@@ -135,6 +157,36 @@ class PayloadBuilder:
             rows = self._join_groups(rows, part[self._mapping.group_by])
         return iter(self._payloads(rows))
 
+    def local_files(self, chunk_rows: int) -> list[str]:
+        """List the files of this machine that the rows name as attachments, each once."""
+        found: dict[str, None] = {}
+        for chunk in self.chunks(chunk_rows):
+            for row in self._rows(self._frame.iloc[list(chunk)], chunk):
+                found |= dict.fromkeys(filter(is_local_file, self._attachments(row)))
+        return list(found)
+
+    def bring(self, files: Mapping[str, Brought]) -> None:
+        """Put the addresses of these files in the place of their names from now on."""
+        self._files = files
+        self._digests = {file.url: f"sha256:{file.sha256}" for file in files.values() if file.error is None}
+
+    def _attachments(self, row: _Row) -> list[Any]:
+        """List what may be a file among the attachments of a row; texts are none."""
+        default = "text" if self._may_be_text else None
+        if row.fields.get("attachment_type", self._constants.get("attachment_type", default)) == "text":
+            return []
+        several = row.fields.get("attachments")
+        return [row.fields.get("attachment"), *(several if isinstance(several, list) else ())]
+
+    def _put_files(self, row: _Row) -> None:
+        names = [item for item in self._attachments(row) if isinstance(item, str) and item in self._files]
+        for name in names:
+            row.error = row.error or self._files[name].error
+        urls = {name: self._files[name].url for name in names}
+        for field in _ATTACHMENTS if urls else ():
+            if field in row.fields:
+                row.fields[field] = _replaced(row.fields[field], urls)
+
     def _check_constants(self) -> None:
         """Refuse at once what would fail every row."""
         mapping, constants = self._mapping, self._constants
@@ -168,6 +220,8 @@ class PayloadBuilder:
             _fill_type(rows, json_column(part[mapping.type_column]), mapping.type_column)
         if mapping.unique_id is not None:
             self._fill_ids(rows, self._cells(part, mapping.unique_id))
+        for row in rows if self._files else ():
+            self._put_files(row)
         return rows
 
     def _cells(self, part: pd.DataFrame, column: Hashable) -> Column:
@@ -213,7 +267,7 @@ class PayloadBuilder:
         if not rows:
             return []
         shapes = [self._shape(row) for row in rows]
-        made = [shape.made(row.fields) for row, shape in zip(rows, shapes, strict=True)]
+        made = [shape.made(row.fields, self._digests) for row, shape in zip(rows, shapes, strict=True)]
         makes_ids = self._mapping.makes_ids
         tails = id_tails([labeled for _, labeled, _ in made]) if makes_ids else itertools.repeat("", len(rows))
         payloads = []
@@ -314,8 +368,11 @@ class _Shape:
             return False
         return all(map(is_filled, map(fields.get, self.needs)))
 
-    def made(self, fields: Mapping[str, Any]) -> tuple[bytes, bytes, bytes]:
-        """Encode the request body without unique_id, and hash what is to be labeled and all that is sent."""
+    def made(self, fields: Mapping[str, Any], digests: Mapping[str, str]) -> tuple[bytes, bytes, bytes]:
+        """Encode the request body without unique_id, and hash what is to be labeled and all that is sent.
+
+        Files that were uploaded are hashed by the `digests` of their content, under whatever address they stand.
+        """
         parts = []
         canonical = {}
         for name, key in self.keys:
@@ -324,8 +381,17 @@ class _Shape:
             parts.append(key + text)
             # The keys of an object may stand in another order than they are hashed in.
             canonical[name] = text if kind is int else canonical_bytes(value, text if kind is str else None)
+            if digests and name in _ATTACHMENTS:
+                canonical[name] = canonical_bytes(_replaced(value, digests))
         body = b"{" + self.constants + b",".join(parts) if parts else b"{" + self.constants[:-1]
         return body + b"}", *self.order.digests(canonical)
+
+
+def _replaced(value: Any, others: Mapping[str, str]) -> Any:
+    """Replace a text, or the texts of a list, by those that stand for them."""
+    if isinstance(value, list):
+        return [_replaced(item, others) for item in value]
+    return others.get(value, value) if isinstance(value, str) else value
 
 
 def with_id(body: bytes, unique_id: str | None) -> bytes:

@@ -24,6 +24,7 @@ from refonte_frames.errors import (
 )
 from refonte_frames.frames import as_pandas, can_be_read_once, comes_in_pieces, pieces_of
 from refonte_frames.interrupts import noted_interrupts
+from refonte_frames.upload.bring import FileStep, bring_files, read_files, refuse_pieces
 from refonte_frames.upload.chunks import chunks_of, joined
 from refonte_frames.upload.collector import uncollected
 from refonte_frames.upload.foresight import foresee, with_foreseen
@@ -82,6 +83,7 @@ def submit(
     on_error: OnError = ...,
     resubmit: Sequence[str] = ...,
     clear_unique_id_on_error: bool = ...,
+    upload_files: bool = ...,
     progress: bool = ...,
     client: Client | None = ...,
 ) -> SubmitReport: ...
@@ -104,6 +106,7 @@ def submit(
     on_error: OnError = ...,
     resubmit: Sequence[str] = ...,
     clear_unique_id_on_error: bool = ...,
+    upload_files: bool = ...,
     progress: bool = ...,
     client: Client | None = ...,
 ) -> pd.DataFrame: ...
@@ -125,6 +128,7 @@ def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
     on_error: OnError = "collect",
     resubmit: Sequence[str] = (),
     clear_unique_id_on_error: bool = False,
+    upload_files: bool = False,
     progress: bool = True,
     client: Client | None = None,
 ) -> pd.DataFrame | SubmitReport:
@@ -170,6 +174,9 @@ def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
         Rows whose task ended so get a new task; the old one's id is cleared.
     clear_unique_id_on_error : bool
         Asks the service to free a task's id when the task ends in error.
+    upload_files : bool
+        Upload the files of this machine that stand among the attachments first, each once (see `rf.files.upload`);
+        rows are then known by the files' content. False: such a row fails, and says so. Frames only, not pieces.
     progress : bool
         False shows no bar. ``REFONTE_PROGRESS=0`` does that everywhere.
     client : Client, optional
@@ -206,7 +213,8 @@ def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
 
     Notes
     -----
-    One POST a row; on resume none for rows that have their task. A 409 costs one GET. Nothing is looked up first.
+    One POST a row, and with `upload_files` one a file; on resume none for rows that have their task. A 409 costs one
+    GET. Nothing is looked up first.
     Contract 1.4, 1.5 and 2.3.
 
     Input that is read piece by piece is worked off in chunks of `chunk_rows`: a bad row of a later chunk is found when
@@ -250,13 +258,21 @@ def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
     )
     options = Options(journal, chunk_rows, limit, on_error, resubmit, progress)
     options.check(request)
+    refuse_pieces(frame, upload_files=upload_files)
     began = time.monotonic()
     client = resolve_client(client).for_one_run()
     if comes_in_pieces(frame):
         return submit_pieces(frame, request, options, client)
     rows_in = as_pandas(frame)
     with _receipt_on_refusal(rows_in), uncollected():
-        job = _prepare(rows_in, request, chunk_rows=chunk_rows, progress=progress, client=client)
+        job = _prepare(
+            rows_in,
+            request,
+            chunk_rows=chunk_rows,
+            progress=progress,
+            client=client,
+            files=bring_files if upload_files else None,
+        )
     if on_error == "raise":
         _refuse_bad_rows(job.tasks)
     with open_journal(job.client, journal_path(job.client, job.mapping, journal)) as book:
@@ -306,6 +322,7 @@ def plan(  # noqa: PLR0913 - the same arguments as submit
     on_error: OnError = "collect",
     resubmit: Sequence[str] = (),
     clear_unique_id_on_error: bool = False,
+    upload_files: bool = False,
     lookup: bool = False,
     progress: bool = True,
     client: Client | None = None,
@@ -319,6 +336,8 @@ def plan(  # noqa: PLR0913 - the same arguments as submit
     type, project, batch, columns, metadata, params, unique_id, duplicates, group_by, journal, chunk_rows, limit
     on_error, resubmit, clear_unique_id_on_error, progress, client
         As for `submit`.
+    upload_files : bool
+        As for `submit`, but the files are only read, since rows are known by their content.
     lookup : bool
         Also ask the platform for the ids of the tasks that would be sent.
 
@@ -372,10 +391,19 @@ Write columns={'attachment': 'text'}.
     options.check(request)
     if lookup and unique_id is None:
         raise InputError("lookup=True asks the platform for ids, and with unique_id=None the rows have none.")
+    refuse_pieces(frame, upload_files=upload_files)
     rows, in_pieces = _all_rows(frame)
     client = resolve_client(client)
     with uncollected():
-        job = _prepare(rows, request, chunk_rows=chunk_rows, progress=progress, client=client, in_pieces=in_pieces)
+        job = _prepare(
+            rows,
+            request,
+            chunk_rows=chunk_rows,
+            progress=progress,
+            client=client,
+            in_pieces=in_pieces,
+            files=read_files if upload_files else None,
+        )
         if on_error == "raise":
             _refuse_bad_rows(job.tasks)
         decisions = _decided(job, journal_path(client, job.mapping, journal), resubmit)
@@ -459,11 +487,14 @@ def _prepare(
     progress: bool,
     client: Client,
     in_pieces: bool = False,
+    files: FileStep | None = None,
 ) -> _Job:
     """Check everything that can be checked before the first row is sent."""
     mapping = resolve_mapping(list(rows.columns), request)
     inherited = inherited_parameters(client, mapping)
     builder = PayloadBuilder(rows, mapping, inherited)
+    if files is not None:
+        files(rows, builder, mapping, chunk_rows=chunk_rows, progress=progress, client=client)
     if in_pieces:
         _, tasks = told_apart(rows, mapping, inherited, InMemory(), first_row=0)
         return _Job(rows, mapping, builder, tasks, client)
