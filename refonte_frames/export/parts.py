@@ -34,8 +34,9 @@ __all__ = ["FILE_ROWS", "Assembler", "FileEntry", "Material", "PartWriter"]
 FILE_ROWS: Final = 500_000
 #: Tasks of a part that a window writes: putting parts together holds the ids of a few in memory.
 _PART_TASKS: Final = 25_000
-#: Row groups of fewer tasks are written together with their neighbours.
-_LEAST_GROUP_TASKS: Final = 1_000
+#: Row groups of fewer tasks are written together with neighbours that are as small. Larger groups would read faster,
+#: but most of what a first export writes would then be written twice.
+_LEAST_GROUP_TASKS: Final = 500
 #: Tasks of a row group that is written anew: larger ones gain nothing and cost memory.
 _GROUP_TASKS: Final = 20_000
 
