@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 
-#: Dawid and Skene (1979): 45 patients judged by five anaesthetists, the first of them three times. Transcriptions
-#: differ in patient 7 (122 or 112); both are tested.
-_PATIENTS = """
-1:111|1111 2:333|4334 3:112|2122 4:222|3121 5:222|3222 6:222|3322 7:122|2111 8:333|3433 9:222|2223 10:232|2223
-11:444|4444 12:222|3343 13:111|1111 14:222|3212 15:121|1111 16:111|2111 17:111|1111 18:111|1111 19:222|2221 20:222|1322
-21:222|2222 22:222|2221 23:222|3222 24:221|2222 25:111|1111 26:111|1111 27:232|2222 28:111|1111 29:111|1111 30:112|1121
-31:111|1111 32:333|3233 33:111|1111 34:222|2222 35:222|3232 36:433|4343 37:221|2232 38:232|3233 39:333|3432 40:111|1111
-41:111|1111 42:121|2111 43:232|2222 44:121|1111 45:222|2222
-"""
+SAMPLES = Path(__file__).parent.parent.parent / "sample_data"
 
 
-def anaesthetists(seventh: str = "122") -> pd.DataFrame:
-    """Give the labels of the 45 patients."""
-    rows = []
-    for patient in _PATIENTS.split():
-        number, _, answers = patient.partition(":")
-        first, _, others = answers.partition("|")
-        first = seventh if number == "7" else first
-        rows += [(int(number), 1, int(label), repeat) for repeat, label in enumerate(first, 1)]
-        rows += [(int(number), observer, int(label), 1) for observer, label in enumerate(others, 2)]
-    return pd.DataFrame(rows, columns=["task", "worker", "label", "repeat"])
+def anaesthetists(variant: str = "A") -> pd.DataFrame:
+    """Give the labels of Dawid and Skene's 45 patients; transcriptions differ in patient 7."""
+    rows = pd.read_csv(SAMPLES / "anaesthetists.csv")
+    rows = rows[rows["variant"] == variant].drop(columns="variant").reset_index(drop=True)
+    return rows.rename(columns={"patient": "task", "observer": "worker", "rating": "label"})
 
 
 def wide(table: str) -> pd.DataFrame:

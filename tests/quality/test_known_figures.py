@@ -41,14 +41,14 @@ def test_wilson_of_newcombe_and_statsmodels(k: int, n: int, low: float, high: fl
     assert rf.quality.wilson(k, n) == approx(proportion.proportion_confint(k, n, method="wilson"), abs=1e-12)
 
 
-@pytest.mark.parametrize("seventh", ["122", "112"])
-def test_dawid_and_skene_on_the_anaesthetists(seventh: str) -> None:
+@pytest.mark.parametrize("variant", ["A", "B"])
+def test_dawid_and_skene_on_the_anaesthetists(variant: str) -> None:
     """Full convergence of the 1979 data: likelihood and priors, in both transcriptions of patient 7."""
-    model = rf.quality.dawid_skene(known.anaesthetists(seventh))
+    model = rf.quality.dawid_skene(known.anaesthetists(variant))
     expected = {
-        "122": (-192.890881, [0.399555, 0.421983, 0.111795, 0.066667]),
-        "112": (-190.730997, [0.399969, 0.421576, 0.111788, 0.066667]),
-    }[seventh]
+        "A": (-192.890881, [0.399555, 0.421983, 0.111795, 0.066667]),
+        "B": (-190.730997, [0.399969, 0.421576, 0.111788, 0.066667]),
+    }[variant]
     assert model.converged
     assert model.log_likelihood == approx(expected[0], abs=1e-6)
     assert model.priors.tolist() == approx(expected[1], abs=1e-6)
