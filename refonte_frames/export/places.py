@@ -164,15 +164,15 @@ class Disk:
         path = self.root / name
         tmp = path.with_name(TMP + path.name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Opened by Python, which tells of a full disk by its errno.
-        with tmp.open("wb") as file:
-            try:
+        try:
+            # Opened by Python, which tells of a full disk by its errno.
+            with tmp.open("wb") as file:
                 yield pa.PythonFile(file, "w")
                 file.flush()
                 os.fsync(file.fileno())
-            except BaseException:
-                tmp.unlink()
-                raise
+        except BaseException:
+            tmp.unlink(missing_ok=True)
+            raise
         tmp.rename(path)
         _sync(path.parent)
 
