@@ -317,11 +317,18 @@ _CONVERTERS: Final[tuple[tuple[Any, Callable[[Any, int], Any]], ...]] = (
     (float, lambda value, _: _float(float(value))),
     (dt.datetime, lambda value, _: _stamp(value)),
     ((dt.date, dt.time), lambda value, _: value.isoformat()),
+    (complex, lambda value, _: _complex(value)),
     (decimal.Decimal, lambda value, _: None if value.is_nan() else _decimal(value)),
     ((uuid.UUID, PurePath), lambda value, _: str(value)),
     (Mapping, _object),
     ((list, tuple, np.ndarray), _array),
 )
+
+
+def _complex(value: complex) -> None:
+    """Take NaN for null, as pandas does; nothing else of this kind has a form in JSON."""
+    if value == value:  # noqa: PLR0124 - NaN alone is not equal to itself
+        raise CellError("not_json", "a complex number has no form in JSON; send its parts")
 
 
 def _decimal(value: decimal.Decimal) -> str:

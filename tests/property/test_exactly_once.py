@@ -15,6 +15,7 @@ import refonte_frames as rf
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Iterator
 
     from refonte_frames.transport.calls import Call, Reply
 
@@ -116,3 +117,74 @@ def test_killed_at_any_instant_and_run_again_each_row_is_one_task(
     assert not receipt["changed"].any()
     assert sorted(receipt["task_id"]) == sorted(task["task_id"] for task in served)
     assert sorted(task["params"]["attachment"] for task in served) == frame["text"].tolist()
+
+
+# Rows that come piece by piece
+
+#: Rows 0 and 4 are equal, and so are 1, 2 and 6.
+TEXTS = ["a", "b", "b", "c", "a", "d", "b"]
+
+deaths_in_pieces = st.lists(st.tuples(st.integers(1, 2 * len(TEXTS)), st.booleans(), st.integers(1, 8)), max_size=3)
+
+
+def pieces(size: int) -> Iterator[pd.DataFrame]:
+    """Hand the rows out in frames of this size."""
+    frame = pd.DataFrame({"text": TEXTS})
+    return (frame.iloc[at : at + size] for at in range(0, len(frame), size))
+
+
+@settings(
+    max_examples=max(15, settings().max_examples // 3), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    deaths=deaths_in_pieces,
+    troubles=troubles,
+    workers=st.sampled_from([1, 3]),
+    mode=st.sampled_from(["error", "share", "each", "none"]),
+    size=st.integers(1, 8),
+)
+def test_killed_at_any_instant_and_read_again_each_row_has_its_end(
+    sandbox: rf.Sandbox,
+    tmp_path_factory: Any,
+    deaths: list[tuple[int, bool, int]],
+    troubles: list[tuple[tuple[str, Any, int], int]],
+    workers: int,
+    mode: str,
+    size: int,
+) -> None:
+    """However it was cut into chunks when it died, the last run ends with one task a row that is to have one."""
+    folder = tmp_path_factory.mktemp("once")
+    key = f"live_pieces-{folder.name}-{sandbox.pid}"
+    client = MortalClient(key, sandbox.base_url, max_workers=workers, state_dir=folder)
+    options: dict[str, Any] = {
+        "type": "categorization",
+        "columns": {"attachment": "text"},
+        "params": TEXT,
+        "unique_id": None if mode == "none" else "auto",
+        "duplicates": "error" if mode == "none" else mode,
+        "journal": folder / "x.journal",
+        "progress": False,
+        "client": client,
+    }
+    sandbox.faults.clear()
+    for (action, side, status), nth in troubles:
+        rule = {"status": status} if status else {}
+        sandbox.faults.add(action, method="POST", path="/task/*", side=side, nth=nth, times=1, retry_after="0", **rule)
+    for lives, dies_after, chunk_rows in deaths:
+        client.lives_left, client.dies_after = lives, dies_after
+        with contextlib.suppress(Killed, rf.RefonteError):
+            rf.submit(pieces(size), chunk_rows=chunk_rows, **options)
+    client.lives_left = 0
+    with contextlib.suppress(rf.RefonteError):
+        rf.submit(pieces(size), **options)
+    sandbox.faults.clear()
+    report = rf.submit(pieces(size), chunk_rows=2, **options)
+    receipt = pd.read_parquet(report.receipt_path)
+    served = tasks_of(client)
+    wanted = sorted(TEXTS) if mode in ("each", "none") else sorted(set(TEXTS))
+    assert sorted(task["params"]["attachment"] for task in served) == wanted
+    assert receipt["text"].tolist() == TEXTS
+    has_task = receipt["outcome"] == "created"
+    assert sorted(receipt["task_id"][has_task].unique()) == sorted(task["task_id"] for task in served)
+    assert has_task.sum() == (len(set(TEXTS)) if mode == "error" else len(TEXTS))
+    assert set(receipt["error_code"].dropna()) == ({"duplicate_unique_id"} if mode == "error" else set())
