@@ -151,12 +151,6 @@ class TaskFilter:
     unique_ids: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
 
-    @property
-    def is_counted(self) -> bool:
-        """Whether the counters answer ``total``: nothing beyond project, batch, type and status."""
-        rest = (self.reviews, self.unique_ids, self.tags)
-        return not any(rest) and self.created.is_open and self.completed.is_open and self.updated.is_open
-
 
 @dataclass(frozen=True, slots=True)
 class TaskQuery:

@@ -53,7 +53,7 @@ def create_task(service: Service, world: World, asked: Asked) -> Answer:
         if saved:
             return _replay(saved, world, fingerprint)
         answer = _create_or_refuse(service, world, asked)
-        save_reply(service, world, asked, answer)
+        save_reply(service, world, asked, answer, fingerprint)
     return answer
 
 
@@ -65,11 +65,11 @@ def _create_or_refuse(service: Service, world: World, asked: Asked) -> Answer:
         return refusal_answer(refusal)
 
 
-def save_reply(service: Service, world: World, asked: Asked, answer: Answer) -> None:
+def save_reply(service: Service, world: World, asked: Asked, answer: Answer, fingerprint: bytes | None = None) -> None:
     """Keep an answer under the request's Idempotency-Key for 24 hours."""
     key = asked.headers[IDEMPOTENCY_HEADER.lower()]
     expires_ms = service.clock.now_ms() + IDEMPOTENCY_LIFE_SECS * 1000
-    reply = SavedReply(world.row, _fingerprint(asked), answer.status, answer.body)
+    reply = SavedReply(world.row, fingerprint or _fingerprint(asked), answer.status, answer.body)
     service.store.save_reply(world.account, key, reply, expires_ms)
 
 

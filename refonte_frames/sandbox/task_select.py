@@ -39,6 +39,8 @@ class Chosen:
         Codes of ``project``, ``batch``, ``type`` and ``status``, as far as they are asked for.
     rows : Window
         What the window on ``created_at`` means for row numbers, which rise with it.
+    newest_row : int, optional
+        No row after this one can match: it was created after the ends of the other windows.
     """
 
     world: int
@@ -49,6 +51,7 @@ class Chosen:
     reviews: tuple[int, ...] = ()
     unique_ids: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    newest_row: int | None = None
 
     @property
     def asks(self) -> frozenset[str]:
@@ -206,7 +209,7 @@ class TaskSelect:
     def _row_terms(self, bound: Window) -> list[Term]:
         """Bound the row numbers: by the window on ``created_at``, and by where the page begins."""
         column = "g.id" if self.walk.name == "tag" else "t.id"
-        windows = (self.chosen.rows, bound)
+        windows = (self.chosen.rows, Window(None, self.chosen.newest_row), bound)
         return [term for window in windows for term in window_terms(column, window)]
 
     def _rest(self) -> list[Term]:

@@ -333,7 +333,9 @@ class TaskTable:
         last = None if chosen.created.to_ms is None else self._first_row(chosen.created.to_ms + 1) - 1
         reviews = tuple(code for name in chosen.reviews if (code := _REVIEW_CODES[name]) is not None)
         windows = (Window(first, last), chosen.updated, chosen.completed)
-        return Chosen(world.row, known, *windows, reviews, chosen.unique_ids, chosen.tags)
+        ends = [end for end in (chosen.updated.to_ms, chosen.completed.to_ms) if end is not None]
+        newest = self._first_row(min(ends) + 1) - 1 if ends else None
+        return Chosen(world.row, known, *windows, reviews, chosen.unique_ids, chosen.tags, newest)
 
     def _first_row(self, moment_ms: int) -> int:
         """Find the first row created at a time or later: row numbers rise with it, so that halving finds it."""

@@ -244,21 +244,21 @@ def test_every_way_finds_the_same_rows(filled: Filled, chosen: TaskFilter) -> No
         assert filled.store._db.execute(statement, values).fetchone() == (len(wanted),)
 
 
-@pytest.mark.parametrize("step_ms", [0, 1, 3])
+@pytest.mark.parametrize("step_ms", [0, 3])
 def test_windows_are_counted_right_across_many_marks(step_ms: int) -> None:
     """Thousands of tasks at one moment, or each at its own, and changes after the marks were set."""
     made = Filled(5)
     table = made.store.tasks
     with made.store.transaction():
-        for number in range(7000):
+        for number in range(5000):
             draft = rules.draft_task("audiotranscription", {"attachment": "a"}, None, None)
             task = made.service.new_task(made.world, draft, START_MS + number * step_ms)
             table.add(task)
             made.tasks[task.task_id] = task
-    bounds = [START_MS - 1, START_MS, START_MS + 1, START_MS + 3500 * step_ms, START_MS + 7000 * step_ms]
+    bounds = [START_MS - 1, START_MS, START_MS + 1, START_MS + 2500 * step_ms, START_MS + 5000 * step_ms]
     filters = [TaskFilter(**{name: Window(bound, None)}) for name in ("created", "updated") for bound in bounds]
     assert [table.count(made.world, each) for each in filters] == [len(made.expected(each)) for each in filters]
-    ended = [lifecycle.complete(task, {}, START_MS + 50_000) for task in [*made.tasks.values()][:6000]]
+    ended = [lifecycle.complete(task, {}, START_MS + 50_000) for task in [*made.tasks.values()][:4500]]
     with made.store.transaction():
         table.save_all(ended)
     made.tasks |= {task.task_id: task for task in ended}
