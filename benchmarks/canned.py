@@ -1,8 +1,7 @@
 """A service that answers every creation with a small task and keeps nothing, so that a client's own cost is seen.
 
-    python benchmarks/canned.py [SECONDS_A_REQUEST] [CERTIFICATE]
-
-Served by uvicorn, over TLS where a file with certificate and key is named. Prints its port when it is ready.
+Started by `submit.py`. Served by uvicorn, over TLS where a file with certificate and key is named; prints its port when
+it listens.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import socket
-import sys
 from typing import Any
 
 import uvicorn
@@ -20,30 +18,40 @@ ANSWER += b'"params":{"attachment":"text","attachment_type":"text","categories":
 ANSWER += b'"instruction":"%s"}' % (b"Choose what the text is about. " * 10)
 HEADERS = [(b"content-type", b"application/json")]
 NUMBERS = itertools.count(1)
-PAUSE_SECS = float(sys.argv[1]) if sys.argv[1:] else 0.0
 
 
-async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Answer creations; a look at one task finds it."""
-    if scope["type"] != "http":
-        return
-    while (await receive()).get("more_body"):
-        pass
-    if PAUSE_SECS:
-        await asyncio.sleep(PAUSE_SECS)
-    body = ANSWER % next(NUMBERS)
-    await send(
-        {"type": "http.response.start", "status": 200, "headers": [*HEADERS, (b"content-length", b"%d" % len(body))]}
-    )
-    await send({"type": "http.response.body", "body": body})
+def app_of(pause_secs: float) -> Any:
+    """Make the app; each answer takes so long."""
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """Answer creations; a look at one task finds it."""
+        if scope["type"] != "http":
+            return
+        while (await receive()).get("more_body"):
+            pass
+        if pause_secs:
+            await asyncio.sleep(pause_secs)
+        body = ANSWER % next(NUMBERS)
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [*HEADERS, (b"content-length", b"%d" % len(body))],
+            }
+        )
+        await send({"type": "http.response.body", "body": body})
+
+    return app
 
 
-if __name__ == "__main__":
+def main(pause_secs: float, certificate: str | None) -> None:
+    """Serve until it is ended."""
     # With the protocol named, asyncio switches Nagle's delay off: else each answer waits 40 ms for an acknowledgement.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     listener.listen(256)
     print(listener.getsockname()[1], flush=True)
-    certificate = sys.argv[2] if sys.argv[2:] else None
-    config = uvicorn.Config(app, log_level="error", lifespan="off", ssl_certfile=certificate, timeout_keep_alive=60)
+    config = uvicorn.Config(
+        app_of(pause_secs), log_level="error", lifespan="off", ssl_certfile=certificate, timeout_keep_alive=60
+    )
     uvicorn.Server(config).run(sockets=[listener])

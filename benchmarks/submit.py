@@ -163,9 +163,10 @@ def served(folder: Path, *, over_tls: bool, pause_secs: float = 0.0) -> Iterator
     bundle = Path(requests.certs.where()).read_bytes() + authority.cert_pem.bytes()
     (folder / "ca.pem").write_bytes(bundle)
     authority.issue_cert("127.0.0.1", "localhost").private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
-    command = [sys.executable, str(Path(__file__).with_name("canned.py")), str(pause_secs)]
-    command += [str(folder / "server.pem")] if over_tls else []
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    certificate = str(folder / "server.pem") if over_tls else None
+    program = f"import canned; canned.main({pause_secs!r}, {certificate!r})"
+    command = [sys.executable, "-c", program]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent)
     try:
         assert server.stdout is not None
         scheme, port = "https" if over_tls else "http", int(server.stdout.readline())
