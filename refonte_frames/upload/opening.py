@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import time
 from dataclasses import dataclass
@@ -14,13 +15,14 @@ from refonte_frames.errors import InputError, JournalError, NotFound
 from refonte_frames.journal import Journal
 from refonte_frames.transport.calls import Call
 from refonte_frames.upload.identity import RECIPE_VERSION
-from refonte_frames.upload.plan import decide
+from refonte_frames.upload.plan import decide, unnamed_key
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
 
     from refonte_frames.client import Client
+    from refonte_frames.journal import Entry
     from refonte_frames.upload.mapping import MappingRequest, RowMapping
     from refonte_frames.upload.plan import Decision, Task
 
@@ -33,6 +35,7 @@ __all__ = [
     "note_begin",
     "note_end",
     "open_journal",
+    "take_open_occurrences",
 ]
 
 OnError = Literal["collect", "raise"]
@@ -130,6 +133,40 @@ def note_end(book: Journal, began_at: float, counts: Mapping[str, int]) -> None:
     """Note in the journal how this call ended; the rows are safe without it, so a full disk is no matter here."""
     with contextlib.suppress(JournalError):
         book.note_call(began_at=began_at, rows=sum(counts.values()), ended_at=time.time(), counts=dict(counts))
+
+
+def take_open_occurrences(book: Journal, tasks: Sequence[Task]) -> None:
+    """Let rows without ids stand for those of their equals that have no task yet, when only a part of them is there.
+
+    Equal rows are told apart by their number alone, and a part of a frame begins to count anew: the failed rows of a
+    receipt would be taken for the first ones, which have their tasks, and be lost. No number is added to those that
+    the journal knows, so that none of them gets two tasks.
+    """
+    unnamed: dict[str, list[Task]] = {}
+    for task in tasks:
+        if task.error is None and task.unique_id is None:
+            unnamed.setdefault(unnamed_key(task), []).append(task)
+    known = book.known([f"{name}#{len(same) + 1}" for name, same in unnamed.items()])
+    for row_key in known:
+        name, _, _ = row_key.rpartition("#")
+        same = unnamed[name]
+        entries = _occurrences(book, name)
+        # False sorts first: those without a task, then those with one, each in the order of their numbers.
+        chosen = sorted(range(len(entries)), key=lambda at: entries[at].has_task)[: len(same)]
+        for task, at in zip(same, sorted(chosen), strict=True):
+            task.row_key = entries[at].row_key
+
+
+def _occurrences(book: Journal, name: str) -> list[Entry]:
+    """List what the journal knows of rows with this content, by their numbers."""
+    entries: list[Entry] = []
+    for start in itertools.count(1, 500):
+        keys = [f"{name}#{number}" for number in range(start, start + 500)]
+        found = book.known(keys)
+        entries += [found[key] for key in keys if key in found]
+        if len(found) < len(keys):
+            break
+    return entries
 
 
 def hold_against(book: Journal, tasks: Sequence[Task], resubmit: Sequence[str]) -> list[Decision]:

@@ -38,6 +38,7 @@ from refonte_frames.upload.opening import (
     note_begin,
     note_end,
     open_journal,
+    take_open_occurrences,
 )
 from refonte_frames.upload.payloads import PayloadBuilder, with_id
 from refonte_frames.upload.plan import SENDING_ACTIONS, Decision, Task, choose, decide, tell_apart
@@ -156,7 +157,8 @@ def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
     unique_id : "auto", a column, or None
         The id that guards a row for ever. ``"auto"`` derives it from what is to be labeled (type, project, batch,
         instruction and parameters; not metadata, tags, priority or callback). None does without and needs `journal`,
-        which then knows rows by their content and how often it occurred: submit the whole frame again, not a part.
+        which then knows rows by their content and how often it occurred: of equal rows, those without a task go first
+        when only a part of a frame is submitted again. Of input that comes in pieces, submit all of it again.
     duplicates : {"error", "share", "each"}
         Rows with equal ids: refuse the frame, make one task that all of them share, or one task each.
     group_by : column, optional
@@ -278,6 +280,7 @@ def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
     with open_journal(job.client, journal_path(job.client, job.mapping, journal)) as book:
         with _receipt_on_refusal(rows_in), uncollected():
             check_journal_is_of_this_service(job.client, book)
+            take_open_occurrences(book, job.tasks)
             decisions = hold_against(book, job.tasks, resubmit)
             chosen, rows = choose(job.tasks, decisions, limit)
         began_at = note_begin(book, job.mapping, len(rows_in))
@@ -429,6 +432,7 @@ def _decided(job: _Job, path: Path, resubmit: Sequence[str]) -> list[Decision]:
     """Hold the tasks against the journal, where there is one, without writing to it."""
     if path.exists() and path.stat().st_size:
         with open_journal(job.client, path, is_read_only=True) as book:
+            take_open_occurrences(book, job.tasks)
             return hold_against(book, job.tasks, resubmit)
     return decide(job.tasks, {}, now=time.time())
 

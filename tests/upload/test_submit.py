@@ -195,6 +195,25 @@ def test_without_ids_equal_rows_are_each_sent_once(client: rf.Client, tmp_path: 
         submit(frame, client, unique_id=None)
 
 
+def test_of_equal_rows_without_ids_those_without_a_task_go_first(
+    sandbox: rf.Sandbox, client: rf.Client, key: str, tmp_path: Path
+) -> None:
+    """The failed rows of a receipt are not taken for their equals that have a task, and never get two."""
+    one_by_one = rf.Client(key, client.base_url, max_workers=1, state_dir=tmp_path)
+    options = {"unique_id": None, "journal": tmp_path / "x.journal"}
+    sandbox.faults.add("status", status=400, method="POST", path="/task/*", nth=2, times=1)
+    first = submit(pd.DataFrame({"text": ["same"] * 3}), one_by_one, **options)
+    assert outcomes(first) == ["created", "failed", "created"]
+    failed = first.query("outcome == 'failed'")
+    assert rf.plan(failed, **OPTIONS, **options, client=client)["action"].tolist() == ["create"]
+    made = submit(failed, client, **options)
+    assert outcomes(made) == ["created"]
+    assert made["task_id"].iloc[0] not in set(first["task_id"])
+    assert outcomes(submit(failed, client, **options)) == ["created"]
+    assert counts(submit(pd.DataFrame({"text": ["same"] * 3}), client, **options)) == {"created": 3}
+    assert len(tasks_of(client)) == 3
+
+
 def test_a_group_of_rows_shares_task_and_outcome(client: rf.Client) -> None:
     """group_by: two tasks of two attachments each."""
     frame = pd.DataFrame({"pair": ["x", "y", "x", "y"], "url": [f"https://e.org/{i}.jpg" for i in range(4)]})
