@@ -10,6 +10,7 @@ import http.client
 import io
 import os
 import socket
+import ssl
 import threading
 import time
 import zlib
@@ -276,6 +277,8 @@ class Transport:
         try:
             pool = self._adapter.get_connection_with_tls_context(request, verify=ca_bundle, proxies=proxies)
             self._adapter.cert_verify(pool, self._base_url, ca_bundle, None)  # type: ignore[no-untyped-call]
+            if isinstance(pool, urllib3.connectionpool.HTTPSConnectionPool):
+                _share_trust(pool)
         except (OSError, requests.RequestException) as error:
             raise ConfigError(
                 f"The way to {self._base_url} cannot be set up: {self._key.erase_from(str(error))}"
@@ -300,6 +303,14 @@ class Transport:
             else " Nothing was sent. Is the service running there, and are base URL, network and proxy right?"
         )
         return NoReplyError(what + remedy, was_sent=was_sent)
+
+
+def _share_trust(pool: urllib3.connectionpool.HTTPSConnectionPool) -> None:
+    """Read the authorities once: each connection would read their file again, which costs more than its handshake."""
+    context = urllib3.util.ssl_.create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
+    context.load_verify_locations(pool.ca_certs, pool.ca_cert_dir)
+    pool.conn_kw["ssl_context"] = context
+    pool.ca_certs = pool.ca_cert_dir = None
 
 
 def _cause(error: BaseException) -> str:
