@@ -274,7 +274,8 @@ def measured(name: str, port: int) -> dict[str, float] | None:
     command = [sys.executable, __file__, "--measure", name, "--port", str(port)]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode:
-        print(f"{name} is left out: {done.stderr.decode().strip().splitlines()[-1]}", file=sys.stderr)
+        why = done.stderr.decode().strip().splitlines() or [f"ended with {done.returncode}"]
+        print(f"{name} is left out: {why[-1]}", file=sys.stderr, flush=True)
         return None
     result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return result
