@@ -1,0 +1,7 @@
+"""Run the command line as ``python -m refonte_frames.cli``."""
+
+from __future__ import annotations
+
+from refonte_frames.cli import main
+
+main()

@@ -1,0 +1,148 @@
+"""The tree of commands, and how the library's errors end a command: one sentence on stderr and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from importlib import metadata
+from io import TextIOWrapper
+from typing import Annotated, Any, Final
+
+import typer
+import typer.core
+
+from refonte_frames import errors
+from refonte_frames.progress import say
+
+__all__ = [
+    "ALL_WELL",
+    "INTERRUPTED",
+    "SERVICE",
+    "SOME_ROWS_FAILED",
+    "USAGE",
+    "app",
+    "callbacks_app",
+    "complain",
+    "export_app",
+    "journal_app",
+    "prepare_streams",
+    "quality_app",
+]
+
+#: Exit codes: what a script has to tell apart.
+ALL_WELL: Final = 0
+SOME_ROWS_FAILED: Final = 1
+USAGE: Final = 2
+SERVICE: Final = 3
+INTERRUPTED: Final = 130
+
+_HELP: Final = """
+Frames in, labels out: submit tables to the Refonte AI labeling API and export what comes back.
+
+The key is taken from REFONTE_API_KEY, never from an option. REFONTE_PROGRESS=0 hides the bars. Progress and remarks go
+to stderr, data to stdout. Exit codes: 0 all rows well, 1 some rows failed, 2 wrong usage or input, 3 refused by the
+service or not reached.
+
+\b
+Examples:
+  refonte-frames demo
+  refonte-frames sandbox --db sandbox.db --port 8377
+  refonte-frames submit kittens.csv --type imageannotation --map attachment=image_url --params @boxes.json
+"""
+
+
+_ORDER: Final = (
+    "demo",
+    "sandbox",
+    "submit",
+    "plan",
+    "status",
+    "wait",
+    "export",
+    "journal",
+    "callbacks",
+    "quality",
+)
+
+
+class _Commands(typer.core.TyperGroup):
+    """The commands, with the package's errors turned into one sentence on stderr and an exit code."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Name the commands in the order in which people come to need them."""
+        return sorted(super().list_commands(ctx), key=_ORDER.index)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except errors.SubmitInterrupted as error:
+            complain(error.message)
+            raise typer.Exit(INTERRUPTED) from None
+        except KeyboardInterrupt:
+            complain("Interrupted.")
+            raise typer.Exit(INTERRUPTED) from None
+        except errors.RefonteError as error:
+            complain(error.message)
+            raise typer.Exit(_code_of(error)) from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # click ends quietly when nobody reads on, as under `| head`
+            complain(f"The output cannot be written: {error.strerror or error}.")
+            # What is left in the buffer would raise once more when the interpreter ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            raise typer.Exit(USAGE) from None
+
+
+app = typer.Typer(
+    cls=_Commands,
+    help=_HELP,
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+export_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Export to Parquet files.")
+app.add_typer(export_app, name="export")
+journal_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look into the journal of a submission.")
+app.add_typer(journal_app, name="journal")
+callbacks_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Receive callbacks of the service.")
+app.add_typer(callbacks_app, name="callbacks")
+quality_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Judge labelers and labels.")
+app.add_typer(quality_app, name="quality")
+
+
+def prepare_streams() -> None:
+    """Make sure that whatever is written can be."""
+    for stream in (sys.stdout, sys.stderr):
+        # Closed streams are None. Data is UTF-8 whatever the locale, and a letter nobody can write stops nothing.
+        if isinstance(stream, TextIOWrapper):
+            encoding = stream.encoding if stream.isatty() else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
+
+
+def _show_version(value: bool) -> None:  # noqa: FBT001 - typer calls it with the flag's value
+    if value:
+        typer.echo(f"refonte-frames {metadata.version('refonte-frames')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and stop.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+def complain(sentence: str) -> None:
+    """Say on stderr what is wrong."""
+    say(f"refonte-frames: {sentence}")
+
+
+def _code_of(error: errors.RefonteError) -> int:
+    """Tell a mistake of the caller's, which another call mends, from a service that refused or cannot be reached."""
+    local = (errors.InputError, errors.JournalError, errors.ExportError)
+    return USAGE if isinstance(error, local) else SERVICE
