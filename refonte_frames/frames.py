@@ -12,6 +12,8 @@ from refonte_frames.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import pyarrow as pa
+
 __all__ = ["as_pandas", "can_be_read_once", "comes_in_pieces", "pieces_of"]
 
 
@@ -40,13 +42,13 @@ def as_pandas(frame: Any) -> pd.DataFrame:
 
         try:
             table = pa.table(frame)
-        except (pa.ArrowInvalid, TypeError):
+        except (pa.ArrowInvalid, TypeError) as error:
+            if hasattr(frame, "columns"):
+                raise InputError(
+                    f"A column of this {type(frame).__name__} has a type that Arrow lacks: {error}."
+                ) from None
             raise InputError(f"A {type(frame).__name__} has no named columns, so it is no frame.") from None
-        # polars sends text as views, which pandas 2.2 cannot take rows from.
-        plain = pa.schema(
-            [field.with_type(pa.string()) if "view" in str(field.type) else field for field in table.schema]
-        )
-        converted: pd.DataFrame = table.cast(plain).to_pandas(types_mapper=pd.ArrowDtype)
+        converted: pd.DataFrame = _without_views(table).to_pandas(types_mapper=pd.ArrowDtype)
         return converted
     if isinstance(frame, pd.Series):
         raise InputError(f"A Series is no frame; use series.to_frame({frame.name or 'attachment'!r}).")
@@ -59,6 +61,37 @@ def as_pandas(frame: Any) -> pd.DataFrame:
         f"A {type(frame).__name__} is no frame. A pandas or polars DataFrame, a pyarrow Table, or anything with "
         "__arrow_c_stream__ is; pd.DataFrame(…) makes one of lists and dicts."
     )
+
+
+def _without_views(table: pa.Table) -> pa.Table:
+    """Give texts their plain types: polars sends views, which pandas 2.2 cannot take rows from."""
+    import pyarrow as pa  # noqa: PLC0415 - as above
+
+    plain = table.cast(pa.schema([field.with_type(_plain(field.type)) for field in table.schema]))
+    texts = [
+        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) and field != before else field
+        for field, before in zip(plain.schema, table.schema, strict=True)
+    ]
+    return plain.cast(pa.schema(texts))
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """Name the type without views that holds the same, also within lists, structs and categories."""
+    import pyarrow as pa  # noqa: PLC0415 - as above
+
+    if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
+        return pa.string() if pa.types.is_string_view(kind) else pa.binary()
+    if pa.types.is_dictionary(kind):
+        return pa.dictionary(kind.index_type, _plain(kind.value_type), kind.ordered)
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_plain(field.type)) for field in kind])
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(kind.value_field.with_type(_plain(kind.value_type)), kind.list_size)
+    if pa.types.is_list(kind):
+        return pa.list_(kind.value_field.with_type(_plain(kind.value_type)))
+    if pa.types.is_large_list(kind):
+        return pa.large_list(kind.value_field.with_type(_plain(kind.value_type)))
+    return kind
 
 
 def comes_in_pieces(source: Any) -> bool:
