@@ -378,6 +378,8 @@ def get_task(task_id: str, *, client: Client | None = None) -> dict[str, Any]:
 
     Raises
     ------
+    InputError
+        If `task_id` is no text, or empty; nothing was sent.
     NotFound
         If the key's world has no such task.
 
@@ -391,6 +393,8 @@ def get_task(task_id: str, *, client: Client | None = None) -> dict[str, Any]:
     Traceback (most recent call last):
     refonte_frames.errors.NotFound: GET /task/000000000000000000000000 was refused with 404: ...
     """
+    if not isinstance(task_id, str) or not task_id:
+        raise InputError(f"task_id={task_id!r}: give a task's id as text, such as '576ba74eec471ff9b0155a13'.")
     reply = resolve_client(client).send(Call.get("task", task_id))
     return decode_json(reply.body, type=dict[str, Any], where=f"GET /task/{task_id}")
 

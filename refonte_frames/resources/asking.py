@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
     from refonte_frames.client import Client
 
-__all__ = ["as_sent", "ask", "checked_callback", "checked_name", "post", "with_remedy"]
+__all__ = ["as_sent", "ask", "checked_callback", "checked_name", "is_sendable", "post", "with_remedy"]
 
 T = TypeVar("T")
 E = TypeVar("E", bound=ApiError)
 
 _URL: Final = re.compile(r"https?://[^\s/@]+(/\S*)?", re.IGNORECASE)
 _EMAIL: Final = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
+_HALF: Final = re.compile("[\ud800-\udfff]")
 
 
 def ask(client: Client, call: Call, shape: type[T]) -> T:
@@ -52,7 +53,18 @@ def checked_name(name: Any, kind: str) -> str:
     """
     if not isinstance(name, str) or not name.strip():
         raise InputError(f"The name of a {kind} is text that is not blank, such as 'kitten_labeling', not {name!r}.")
+    if not is_sendable(name):
+        raise InputError(f"The name of a {kind} holds half a character, which cannot be sent: {name!r}.")
     return name
+
+
+def is_sendable(text: str) -> bool:
+    """Tell whether a text can be sent: UTF-8 has no halves of characters, which Python's texts may hold.
+
+    >>> is_sendable("é"), is_sendable("\ud83d")
+    (True, False)
+    """
+    return text.isascii() or not _HALF.search(text)
 
 
 def checked_callback(callback: Any) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from refonte_frames.errors import RowErrors
+from refonte_frames.resources.asking import is_sendable
 from refonte_frames.resources.named import Named
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def check_emails(emails: Sequence[Any]) -> None:
     bad = [
         (at, "bad_email", f"{shown_cell(email)} is no e-mail address")
         for at, email in enumerate(emails)
-        if not isinstance(email, str) or not _EMAIL.fullmatch(email)
+        if not isinstance(email, str) or not _EMAIL.fullmatch(email) or not is_sendable(email)
     ]
     if bad:
         more = f", and {len(bad) - 1:,} more" if len(bad) > 1 else ""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import pandas as pd
 import pyarrow as pa
 
 from refonte_frames.errors import ColumnError, InputError
+from refonte_frames.frames import as_pandas
 from refonte_frames.resources.asking import checked_name
 
 if TYPE_CHECKING:
@@ -44,12 +46,15 @@ class Named:
         Raises
         ------
         ColumnError
-            The frame has no such column.
+            The frame has no such column, or several.
         InputError
             A name is no text, blank or missing.
         """
         frame = _frame(given, kind)
-        if kind not in frame.columns:
+        count = frame.columns.tolist().count(kind)
+        if count > 1:
+            raise ColumnError(f"The frame has {count} columns {kind!r}; rename all but one of them.")
+        if not count:
             raise ColumnError(
                 f"The frame has no column {kind!r}; it has {', '.join(map(repr, frame.columns)) or 'none'}. "
                 f"Rename the column with the names: frame.rename(columns={{'…': {kind!r}}})."
@@ -94,6 +99,12 @@ def _frame(given: Any, kind: str) -> pd.DataFrame:
         return given
     if isinstance(given, pd.Series):
         return given.rename(kind).to_frame()
-    if hasattr(given, "__arrow_c_stream__"):
-        return cast("pd.DataFrame", pa.table(given).to_pandas())
+    if hasattr(given, "__arrow_c_stream__") and hasattr(given, "columns"):  # a Series of polars has no columns
+        return as_pandas(given)
+    if isinstance(given, pa.Array | pa.ChunkedArray):  # whose own values wrap the texts
+        return pd.DataFrame({kind: given.to_pylist()}, dtype=object)
+    if not isinstance(given, Iterable) or isinstance(given, bytes):
+        raise InputError(
+            f"A {type(given).__name__} names no {kind}: give a text, a list or Series of texts, or a frame."
+        )
     return pd.DataFrame({kind: list(given)})

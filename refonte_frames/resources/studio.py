@@ -12,7 +12,7 @@ import pyarrow as pa
 from refonte_frames.client import Client, resolve_client
 from refonte_frames.errors import ApiError, BadRequest, ColumnError, Conflict, InputError, NotFound, RowErrors
 from refonte_frames.frames import as_pandas
-from refonte_frames.resources.asking import ask, checked_name, post, with_remedy
+from refonte_frames.resources.asking import ask, checked_name, is_sendable, post, with_remedy
 from refonte_frames.resources.emails import check_emails, emails_of, shown_cell
 from refonte_frames.resources.named import Named
 from refonte_frames.resources.objects import extra_of, frame_of_rows, taken, taken_texts
@@ -743,15 +743,15 @@ class _Pairs:
     def of(cls, given: Any) -> _Pairs:
         frame = as_pandas(given)
         for name in ("email", "project"):
-            if name not in frame.columns:
+            if (count := frame.columns.tolist().count(name)) != 1:
                 has = ", ".join(map(repr, frame.columns)) or "no columns"
-                raise ColumnError(f"The frame has no column {name!r}; it has {has}.")
+                raise ColumnError(f"The frame has {count or 'no'} column{'s' * (count > 1)} {name!r}; it has {has}.")
         emails, projects = frame["email"].tolist(), frame["project"].tolist()
         check_emails(emails)
         bad = [
             (at, "bad_project", f"{shown_cell(name)} is no name of a project")
             for at, name in enumerate(projects)
-            if not isinstance(name, str) or not name.strip()
+            if not isinstance(name, str) or not name.strip() or not is_sendable(name)
         ]
         if bad:
             raise RowErrors(f"Row {bad[0][0]}: {bad[0][2]}; nothing was sent. The error's .rows lists all.", bad)

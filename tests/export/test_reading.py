@@ -448,3 +448,11 @@ def test_a_category_may_be_of_one_of_several_tables(client_of: Any) -> None:
         frames = rf.read("tasks", "audits", categories=["status", "type"], client=client_of(listing))
     assert isinstance(frames["tasks"]["status"].dtype, pd.CategoricalDtype)
     assert isinstance(frames["audits"]["type"].dtype, pd.CategoricalDtype)
+
+
+@pytest.mark.parametrize("task_id", ["", None, 17])
+def test_what_is_no_id_of_a_task_is_not_asked_for(task_id: Any) -> None:
+    """The empty one would ask for something else than a task."""
+    client = rf.Client(api_key="k", base_url="http://127.0.0.1:9/v1")
+    with pytest.raises(rf.InputError, match="give a task's id as text"):
+        rf.get_task(task_id, client=client)

@@ -195,3 +195,9 @@ def test_only_studio_projects_have_a_pipeline(client: Client) -> None:
     with pytest.raises(NotFound, match="There is no project 'dogs'"):
         projects.update_pipeline("dogs", "standard_task", client=client)
     assert client.requests_by_status() == {"200": 1, "400": 1, "404": 2}
+
+
+def test_half_a_character_in_a_name_is_told(client: Client) -> None:
+    """UTF-8 has none."""
+    with pytest.raises(InputError, match="half a character"):
+        projects.get("kittens\ud83d", client=client)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 
 import refonte_frames as rf
@@ -114,3 +115,42 @@ def test_only_those_at_fault_are_left_out() -> None:
     refusals = each_that_can(range(250), send)
     assert [item for item, error in refusals.items() if error] == [7, 8, 249]
     assert done == set(range(250)) - {7, 8, 249}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pl.Series("who", ["ann@example.org"]),
+        pl.DataFrame({"email": ["ann@example.org"], "skills": [["boxes"]]}),
+        pa.array(["ann@example.org"]),
+        pa.chunked_array([["ann@example.org"]]),
+        {"ann@example.org"},
+    ],
+    ids=lambda given: f"{type(given).__module__}.{type(given).__name__}",
+)
+def test_people_are_named_by_whatever_holds_texts(client: Client, given: Any) -> None:
+    """Series and arrays of other libraries, too, and frames with columns of lists beside."""
+    assert rf.teams.invite(given, "labeler", dry_run=True, client=client)["outcome"].tolist() == ["changed"]
+
+
+@pytest.mark.parametrize("given", [None, 5, b"ann@example.org"])
+def test_what_names_nobody_is_told_in_a_sentence(client: Client, given: Any) -> None:
+    """No error of Python's own."""
+    with pytest.raises(rf.InputError, match="names no email: give a text"):
+        rf.teams.invite(given, "labeler", client=client)
+
+
+def test_two_columns_of_one_name_are_not_read_as_addresses(client: Client) -> None:
+    """Else the columns' names would be taken for the cells."""
+    frame = pd.DataFrame([["ann@example.org", "bob@example.org"]], columns=["email", "email"])
+    with pytest.raises(rf.ColumnError, match="2 columns 'email'"):
+        rf.teams.invite(frame, "labeler", client=client)
+    with pytest.raises(rf.ColumnError, match="2 columns 'email'"):
+        rf.studio.assign(frame.assign(project="kittens"), client=client)
+
+
+def test_half_a_character_in_an_address_is_its_rows_error(client: Client) -> None:
+    """It cannot be sent."""
+    frame = pd.DataFrame({"email": pd.Series(["\ud83d@example.org"], dtype=object), "project": "kittens"})
+    with pytest.raises(rf.RowErrors, match="no e-mail address"):
+        rf.studio.assign(frame, client=client)
