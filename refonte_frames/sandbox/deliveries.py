@@ -194,9 +194,10 @@ async def _status_of(url: SplitResult, body: bytes, key: str) -> int:
 
 
 def _settle(service: Service, event: Event, outcome: _Outcome) -> None:
-    """Note a try, and what follows: success, the next try, or giving up."""
+    """Note a try, and what follows: success, the next try, or giving up; nothing when its world was emptied."""
     labor, tries = service.store.labor, event.value["tries"] + 1
-    labor.drop_events([event.row])
+    if not labor.take_event(event):
+        return
     target, body = event.value["target"], event.value["body"]
     name = body.get("task_id") or body.get("batch") or ""
     labor.add_delivery(Delivery(event.world, name, target, tries, event.due_ms, outcome.status, outcome.note))

@@ -125,6 +125,18 @@ class LaborTable:
         found: int | None = self._db.execute("SELECT min(due_ms) FROM event WHERE kind = ?", (kind,)).fetchone()[0]
         return found
 
+    def take_event(self, event: Event) -> bool:
+        """Forget a plan that was carried out; tell whether it was still there.
+
+        While somebody was called, its world may have been emptied, and its number given to another plan.
+        """
+        columns = "SELECT id, due_ms, world, task, value FROM event WHERE id = ?"
+        found = self._db.execute(columns, (event.row,)).fetchone()
+        if found is None or Event(*found[:-1], msgspec.json.decode(found[-1])) != event:
+            return False
+        self.drop_events([event.row])
+        return True
+
     def drop_events(self, rows: Sequence[int]) -> None:
         """Forget carried-out plans."""
         self._db.executemany("DELETE FROM event WHERE id = ?", [(row,) for row in rows])

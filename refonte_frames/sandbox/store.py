@@ -225,8 +225,9 @@ class Store:
         return World(found[0], bool(found[1]), found[2])
 
     def empty_world(self, world: World) -> None:
-        """Forget everything in a world but the admin, its saved replies too."""
+        """Forget everything in a world but the admin, its saved replies and callback URL too."""
         self.tasks.empty(world)
+        self.set_default_callback_url(world, None)
         for statement in (
             "DELETE FROM event WHERE world = ?",
             "DELETE FROM delivery WHERE world = ?",

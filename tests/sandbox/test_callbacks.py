@@ -28,6 +28,7 @@ class Receiver:
     bodies: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     arrived: threading.Condition = field(default_factory=threading.Condition)
+    may_answer: threading.Event = field(default_factory=threading.Event)
 
     def wait_for(self, count: int) -> None:
         """Wait until so many calls came."""
@@ -39,6 +40,7 @@ class Receiver:
 def receiver() -> Iterator[Receiver]:
     """Run a receiver."""
     noted = Receiver()
+    noted.may_answer.set()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -48,6 +50,7 @@ def receiver() -> Iterator[Receiver]:
                 noted.bodies.append(body)
                 noted.headers.append({name.lower(): value for name, value in self.headers.items()})
                 noted.arrived.notify_all()
+            noted.may_answer.wait(30)
             self.send_response(status)
             self.send_header("content-length", "0")
             self.end_headers()
@@ -150,6 +153,24 @@ def test_the_retries_fit_into_24_hours() -> None:
     """Twenty of them."""
     assert len(RETRY_SECS) == 20
     assert sum(RETRY_SECS) < 24 * 3600
+
+
+def test_a_call_on_its_way_does_not_outlive_its_world(
+    own: Sandbox, world_of: Callable[..., Any], receiver: Receiver
+) -> None:
+    """A reset forgets it: no retry comes of it, and the next task's callback, which gets its place, is made."""
+    world = world_of(own, f"test_{uuid.uuid4().hex[:20]}")
+    receiver.statuses = [500, 200]
+    receiver.may_answer.clear()
+    old = world.task(callback_url=receiver.url)["task_id"]
+    receiver.wait_for(1)
+    own.control("POST", "/reset", {"key": world.key})
+    new = world.task(callback_url=receiver.url)["task_id"]
+    receiver.may_answer.set()
+    own.clock.advance(days=1)
+    tries = own.control("POST", "/callbacks", {"key": world.key})["tries"]
+    assert [(each["of"], each["status"]) for each in tries] == [(new, 200)]
+    assert [body["task_id"] for body in receiver.bodies] == [old, new]
 
 
 def test_a_callback_is_sent_again_on_request(own: Sandbox, live: Any, receiver: Receiver) -> None:

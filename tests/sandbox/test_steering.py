@@ -296,6 +296,13 @@ def test_a_failed_task_frees_its_id_only_when_asked_to(live: Any, sandbox: Sandb
     assert live.call("POST", "/task/categorization", json={"unique_id": "kept"}).status_code == 400
 
 
+def test_reset_takes_the_callback_url_of_the_profile(sandbox: Sandbox, live: Any) -> None:
+    """Otherwise the tasks of the next test would be called back to a receiver of the one before."""
+    sandbox.control("POST", "/callback_url", {"key": live.key, "url": "me@example.com"})
+    sandbox.reset(key=live.key)
+    assert sandbox.control("POST", "/callbacks", {"key": live.key})["default_callback_url"] is None
+
+
 def test_reset_empties_one_world(sandbox: Sandbox, world_of: Callable[..., Any]) -> None:
     """And no other; names, ids and Idempotency-Keys are free again."""
     one, two = world_of(sandbox, "live_reset-one"), world_of(sandbox, "live_reset-two")
