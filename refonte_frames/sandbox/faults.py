@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
+from refonte_frames.api import TASKS_QUERY
 from refonte_frames.sandbox.draws import Draws
 
 if TYPE_CHECKING:
@@ -35,6 +38,17 @@ ACTIONS: dict[str, str] = {
 }
 #: What may go wrong inside `GET /tasks`: the answer arrives whole, and is wrong.
 TWISTS = ("list_lag", "wrong_total", "repeat_page", "shift_page", "expired_token", "ignore_filters", "last_token")
+
+#: The kinds of a fault; the first is meant when none is told.
+_KINDS = {
+    "drop": ("rst", "fin"),
+    "drip": ("body", "head"),
+    "truncate": ("length", "chunked"),
+    "last_token": ("absent", "null", "empty_page"),
+}
+
+#: What can stand in a header.
+_HEADER = r"\A[ -~]*\Z"
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,26 +103,33 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     nth: int | None = None
     times: int | None = None
     every: int | None = None
-    p: float | None = None
+    p: Annotated[float, Meta(ge=0, le=1)] | None = None
     side: Literal["before", "after"] | None = None
-    status: int = 500
+    status: Annotated[int, Meta(ge=200, le=599)] = 500
     is_html: bool = False
     is_saved: bool = False
-    retry_after: str | None = None
-    retry_after_date_secs: float | None = None
-    secs: float = 1.0
+    retry_after: Annotated[str, Meta(pattern=_HEADER)] | None = None
+    retry_after_date_secs: Annotated[float, Meta(ge=-1e9, le=1e9)] | None = None
+    secs: Annotated[float, Meta(ge=0, le=1e9)] = 1.0
     how: str = ""
-    keep: float = 0.5
-    size_bytes: int = 256 * 1024 * 1024
+    keep: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    size_bytes: Annotated[int, Meta(ge=0, le=1 << 40)] = 256 * 1024 * 1024
     text: str = ""
     names: tuple[str, ...] = ()
-    by: int = 1
+    by: Annotated[int, Meta(ge=-(10**9), le=10**9)] = 1
 
     def __post_init__(self) -> None:
         if self.action not in ACTIONS and self.action not in TWISTS:
             raise ValueError(f"there is no fault {self.action!r}; there are {', '.join((*ACTIONS, *TWISTS))}")
         if any(number is not None and number < 1 for number in (self.nth, self.times, self.every)):
             raise ValueError("nth, times and every count from 1")
+        kinds = _KINDS.get(self.action, ())
+        if self.how and self.how not in kinds:
+            raise ValueError(f"{self.action!r} knows no how={self.how!r}; it knows {', '.join(kinds) or 'none'}")
+        if unknown := [name for name in self.names if name not in TASKS_QUERY]:
+            raise ValueError(f"{unknown[0]!r} is no parameter of the list of tasks; there are {', '.join(TASKS_QUERY)}")
+        if self.action == "redirect" and not re.search(_HEADER, self.text):
+            raise ValueError("the location of a redirect is printable ASCII")
 
     @property
     def acts_first(self) -> bool:

@@ -130,9 +130,8 @@ class LaborTable:
 
         While somebody was called, its world may have been emptied, and its number given to another plan.
         """
-        columns = "SELECT id, due_ms, world, task, value FROM event WHERE id = ?"
-        found = self._db.execute(columns, (event.row,)).fetchone()
-        if found is None or Event(*found[:-1], msgspec.json.decode(found[-1])) != event:
+        rows = self._db.execute("SELECT id, due_ms, world, task, value FROM event WHERE id = ?", (event.row,))
+        if [Event(*row, msgspec.json.decode(text)) for *row, text in rows] != [event]:
             return False
         self.drop_events([event.row])
         return True

@@ -315,6 +315,35 @@ def test_an_unknown_fault_is_refused(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(
+    ("action", "details", "why"),
+    [
+        ("status", {"status": 199}, "status"),
+        ("status", {"status": 600}, "status"),
+        ("status", {"retry_after": "1\r\nx: y"}, "retry_after"),
+        ("status", {"retry_after": "zwölf"}, "retry_after"),
+        ("status", {"retry_after_date_secs": 1e300}, "retry_after_date_secs"),
+        ("redirect", {"text": "/a\nb"}, "printable ASCII"),
+        ("redirect", {"text": "/中"}, "printable ASCII"),
+        ("drop", {"p": 1.5}, r"\$\.p"),
+        ("drop", {"how": "fim"}, "knows no how='fim'; it knows rst, fin"),
+        ("garbage", {"how": "fin"}, "it knows none"),
+        ("truncate", {"keep": -0.1}, "keep"),
+        ("delay", {"secs": -1}, "secs"),
+        ("oversize", {"size_bytes": -1}, "size_bytes"),
+        ("shift_page", {"by": 10**20}, "by"),
+        ("ignore_filters", {"names": ["strat_time"]}, "'strat_time' is no parameter"),
+    ],
+)
+def test_a_fault_that_cannot_be_carried_out_is_refused(
+    live: Any, sandbox: Sandbox, action: str, details: dict[str, Any], why: str
+) -> None:
+    """It would fail in another way than was ordered, or in none, and the test that orders it would not know."""
+    with pytest.raises(SandboxError, match=f"This is no fault: .*{why}"):
+        sandbox.faults.add(action, **details)
+    assert live.call("GET", "/tasks").status_code == 200
+
+
+@pytest.mark.parametrize(
     ("choice", "fired"),
     [
         ({}, [1]),
