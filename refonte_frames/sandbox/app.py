@@ -59,6 +59,9 @@ _PUBLIC = frozenset(
     }
 )
 
+#: Of a key that is held to next to nothing.
+_LONGEST_WAIT_SECS = 86_400
+
 _IN_FLIGHT = Refusal(429, "A request with this Idempotency-Key is being processed; try again.")
 
 
@@ -309,7 +312,7 @@ class _ApiCall(_Call):
         per_sec = self._running.service.switches.requests_per_sec
         wait_secs = self._running.pace.wait_secs(world.row, per_sec, time.monotonic()) if per_sec else 0
         if wait_secs:
-            told = (("retry-after", str(math.ceil(wait_secs))),)
+            told = (("retry-after", str(math.ceil(min(wait_secs, _LONGEST_WAIT_SECS)))),)
             raise Refusal(429, f"Too many requests: at most {per_sec:g} per second.", told)
 
     def _world(self, asked: Asked) -> World:

@@ -57,6 +57,8 @@ def set_clock(running: Running, asked: Asked) -> Answer:
     body = read_object(asked)
     service = running.service
     advance_ms, rate = take(body, "advance_ms", a_number), take(body, "rate", a_number)
+    if advance_ms is not None and rate is not None:
+        raise invalid("rate", "and advance_ms are two orders; give one")  # the second may be refused after the first
     try:
         if rate is not None:
             service.clock.run(float(rate))

@@ -57,6 +57,9 @@ def test_the_clock_goes_forward_only(own: Sandbox) -> None:
     for rate in (-1, 1e9):
         with pytest.raises(SandboxError, match="rate of the clock"):
             own.clock.scale(rate)
+    with pytest.raises(SandboxError, match="two orders"):
+        own.control("POST", "/clock", {"rate": 1, "advance_ms": -1})
+    assert own.control("GET", "/clock")["rate"] == 0
     assert own.clock.now() == now
 
 
@@ -359,6 +362,16 @@ def test_a_key_may_be_held_to_a_rate(sandbox: Sandbox, live: Any, world_of: Call
         sandbox.reset_switches()
     assert live.total() == 1
     assert live.call("POST", "/task/categorization", json={}, headers={"Idempotency-Key": "k"}).status_code == 400
+
+
+def test_a_rate_of_next_to_nothing_is_told_as_a_day(sandbox: Sandbox, live: Any) -> None:
+    """The time until the next request is beyond all numbers."""
+    sandbox.limit_rate(1e-320)
+    try:
+        live.call("GET", "/tasks")
+        assert live.call("GET", "/tasks").headers["retry-after"] == "86400"
+    finally:
+        sandbox.reset_switches()
 
 
 @pytest.mark.parametrize("rate", [-1, "fast", True])
