@@ -79,7 +79,7 @@ def make_app(
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
-        await keepers.mine().close()
+        await keepers.close()
 
     routes = [
         Route("/health", _health, methods=["GET"]),
@@ -142,6 +142,12 @@ class _Keepers:
             self._by_process = {process: _Keeper(self._path)}
         return self._by_process[process]
 
+    async def close(self) -> None:
+        """Close this process's own; the app may be started once more, with another."""
+        keeper = self._by_process.pop(os.getpid(), None)
+        if keeper is not None:
+            await keeper.close()
+
 
 class _Keeper:
     """Writes what came to the inbox, all that waits with one commit, from one thread of its own."""
@@ -197,9 +203,13 @@ class _Keeper:
             while self._waiting or self._refusals:
                 waiting, self._waiting = self._waiting, []
                 refusals, self._refusals = self._refusals, Counter()
-                error = await self._write([arrival for arrival, _ in waiting], refusals)
-                for _, done in waiting:
-                    _settle(done, error)
+                error: ExportError | None = ExportError("The inbox was closed.")
+                try:
+                    error = await self._write([arrival for arrival, _ in waiting], refusals)
+                finally:
+                    # Whatever happened: nobody must wait for ever.
+                    for _, done in waiting:
+                        _settle(done, error)
         finally:
             self._writer = None
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Self
@@ -30,6 +30,8 @@ Outcome = Literal["stored", "outside", "noted"]
 #: Whether an export reads the task from the service again or takes it from the delivery.
 Verify = Literal["refetch", "body"]
 
+#: Bodies that are read at once.
+_MOST_BYTES: Final = 32 * 2**20
 _VERSION: Final = 1
 #: "RfI1": tells our file from any other SQLite database.
 _APPLICATION_ID: Final = 0x52664931
@@ -130,13 +132,23 @@ class Inbox:
             self._db.executemany(_ADD_REFUSALS, counts)
 
     def waiting(self, limit: int, *, after: int = 0) -> list[Hint]:
-        """Give the oldest tasks that no export has settled yet, those after a number only."""
+        """Give the oldest tasks that no export has settled yet, those after a number only.
+
+        Fewer than `limit` where their bodies are large, but one at least, if there is one.
+        """
         query = (
             "SELECT number, name, unique_id, body FROM deliveries "
             "WHERE outcome IS NULL AND number > ? ORDER BY number LIMIT ?"
         )
-        with self._guarded("cannot be read"):
-            return [Hint(*line) for line in self._db.execute(query, (after, limit))]
+        hints: list[Hint] = []
+        size = 0
+        with self._guarded("cannot be read"), closing(self._db.execute(query, (after, limit))) as lines:
+            for line in lines:
+                hints.append(Hint(*line))
+                size += len(hints[-1].body or b"")
+                if size >= _MOST_BYTES:
+                    break
+        return hints
 
     def newest_waiting(self) -> int:
         """Tell the number of the newest delivery that no export has settled yet; 0 for none."""
@@ -149,9 +161,7 @@ class Inbox:
         now = time.time()
         lines = [(outcome, now, number) for number, outcome in outcomes.items()]
         with self._guarded("cannot be written"), self._transaction():
-            self._db.executemany(
-                "UPDATE deliveries SET outcome = ?, settled_at = ?, body = NULL WHERE number = ?", lines
-            )
+            self._db.executemany(_SETTLE, lines)
 
     def counts(self) -> dict[str, int]:
         """Count the deliveries by outcome; those that wait as ``waiting``. Repeats are not counted."""
@@ -227,11 +237,12 @@ class Inbox:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._db.execute("COMMIT")
         except BaseException:
+            # Also where the commit itself fails: a transaction that stays open would refuse all that follow.
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
 
 
 def _line(arrival: Arrival) -> tuple[object, ...]:

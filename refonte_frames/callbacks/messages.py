@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 
 from refonte_frames.api import CALLBACK_AUTH_HEADERS
+from refonte_frames.transport.replies import without_lone_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -73,7 +74,8 @@ def read_message(body: bytes) -> Message:
         It is no JSON object, or the parts of it contradict each other.
     """
     try:
-        parsed = msgspec.json.decode(body)
+        # As in replies: a text that was cut in the middle of a character must not keep its task out for ever.
+        parsed = msgspec.json.decode(without_lone_surrogates(body)[0])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise MessageError("The body is no JSON.") from None
     if not isinstance(parsed, dict):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
@@ -19,8 +20,32 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 
+#: A client has so long to send the head of a request; the app itself watches over the body.
+_HEAD_SECS: Final = 30.0
+
+
 class _Server(uvicorn.Server):
-    """uvicorn, which ends cleanly at a signal instead of raising it once more."""
+    """uvicorn, which ends cleanly at a signal instead of raising it once more, and waits for no client for ever."""
+
+    def __init__(self, config: uvicorn.Config, head_secs: float) -> None:
+        super().__init__(config)
+        self._head_secs = head_secs
+        #: The last request of each connection that has none under way, and since when.
+        self._idle: dict[Any, tuple[object, float]] = {}
+
+    async def on_tick(self, counter: int) -> bool:
+        """Close connections on which the head of a request does not arrive in time; uvicorn would keep them."""
+        now, idle = time.monotonic(), {}
+        for connection in self.server_state.connections:
+            cycle = getattr(connection, "cycle", None)
+            if cycle is None or cycle.response_complete:
+                last, since = self._idle.get(connection, (cycle, now))
+                idle[connection] = (cycle, since if last is cycle else now)
+        self._idle = idle
+        for connection, (_, since) in idle.items():
+            if now - since > self._head_secs:
+                connection.transport.close()
+        return await super().on_tick(counter)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -39,7 +64,7 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def run(app: Starlette, sock: socket.socket) -> None:
+def run(app: Starlette, sock: socket.socket, *, head_secs: float = _HEAD_SECS) -> None:
     """Serve until a signal; deliveries that are being written are answered first."""
     config = uvicorn.Config(
         app,
@@ -53,4 +78,4 @@ def run(app: Starlette, sock: socket.socket) -> None:
         timeout_graceful_shutdown=10,
         h11_max_incomplete_event_size=64 * 1024,
     )
-    _Server(config).run(sockets=[sock])
+    _Server(config, head_secs).run(sockets=[sock])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,10 +15,12 @@ import pyarrow.dataset as pads
 from msgspec import Raw, Struct
 
 from refonte_frames.callbacks.inbox import Inbox, inbox_path
+from refonte_frames.errors import ReplyError
 from refonte_frames.export.columns import build, time_of
 from refonte_frames.export.places import Disk
 from refonte_frames.export.row_tasks import RowTasks
 from refonte_frames.export.sweep import Tally
+from refonte_frames.transport.replies import without_lone_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -61,17 +64,46 @@ def read_announced(dataset: Dataset, source: Source, upto: int, emit: Callable[[
     """
     tally, outside = Tally(windows=1), set()
     with Inbox(dataset.root) as inbox:
-        # Of several deliveries of one task only the latest counts; a part of a run holds each task once.
-        latest = {hint.task_id: hint.number for hints in _slices(inbox, upto) for hint in hints}
+        chosen = _chosen(inbox, source, upto)
         for hints in _slices(inbox, upto):
-            asked = [hint for hint in hints if latest[hint.task_id] == hint.number]
-            found = [doc for doc in _docs_of(source, asked) if _is_inside(doc, source.filters)]
+            asked = [hint for hint in hints if chosen[hint.task_id].number == hint.number]
+            refetched = {hint.task_id for hint in asked if chosen[hint.task_id].is_refetched}
+            found = [doc for doc in _docs_of(source, asked, refetched) if _is_inside(doc, source.filters)]
             outside |= {hint.task_id for hint in asked} - {doc.task_id for doc in found}
             if found:
                 found.sort(key=lambda doc: (str(doc.created_at), doc.task_id))
                 tally.tasks += len(found)
                 emit(build(found, tables=source.tables, exported_at=datetime.now(UTC), drift=tally.drift))
         return tally, _settle_outside(inbox, upto, outside)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Choice:
+    """Which of the deliveries of a task counts: the greatest."""
+
+    is_refetched: bool
+    stamp: int
+    number: int
+
+
+def _chosen(inbox: Inbox, source: Source, upto: int) -> dict[str, _Choice]:
+    """Choose one delivery of each task, since a part of a run holds each task once.
+
+    Retries come out of order: of tasks as delivered the one that was updated last counts, not the one that came last.
+    What the service says now is newer than all of them.
+    """
+    chosen: dict[str, _Choice] = {}
+    for hints in _slices(inbox, upto):
+        for hint in hints:
+            doc = None if hint.body is None else _as_delivered(source, hint.task_id, hint.body)
+            choice = _Choice(doc is None, 0 if doc is None else _stamp(doc), hint.number)
+            chosen[hint.task_id] = max(choice, chosen.get(hint.task_id, choice))
+    return chosen
+
+
+def _stamp(doc: TaskDoc) -> int:
+    times = [time_of(text)[0] for text in (doc.updated_at, doc.completed_at) if isinstance(text, str)]
+    return max((micros for micros in times if micros is not None), default=0)
 
 
 def _settle_outside(inbox: Inbox, upto: int, outside: set[str]) -> int:
@@ -90,18 +122,24 @@ def _slices(inbox: Inbox, upto: int) -> Iterator[list[Hint]]:
         after = hints[-1].number
 
 
-def _docs_of(source: Source, hints: Sequence[Hint]) -> list[TaskDoc]:
-    """Get each task: as delivered where that may be believed, else from the service, in few calls."""
+def _docs_of(source: Source, hints: Sequence[Hint], refetched: set[str]) -> list[TaskDoc]:
+    """Get each task: as delivered, or those of `refetched` from the service, in few calls."""
     delivered = [_as_delivered(source, hint.task_id, hint.body) for hint in hints if hint.body is not None]
-    asked = [hint.task_id for hint in hints if hint.body is None]
+    asked = [hint.task_id for hint in hints if hint.task_id in refetched]
     unique_ids = {hint.task_id: hint.unique_id for hint in hints if hint.unique_id is not None}
     wanted = RowTasks(pd.DataFrame(), list(asked), by_unique_id=False, unique_ids=unique_ids)
-    return [*delivered, *wanted.look_up(source, asked, lambda _: None).values()]
+    docs = [doc for doc in delivered if doc is not None and doc.task_id not in refetched]
+    return [*docs, *wanted.look_up(source, asked, lambda _: None).values()]
 
 
-def _as_delivered(source: Source, task_id: str, body: bytes) -> TaskDoc:
-    task = msgspec.json.decode(body, type=_Delivery).task
-    return source.decoder.decode_task(bytes(task), where=f"the callback of {task_id}")
+def _as_delivered(source: Source, task_id: str, body: bytes) -> TaskDoc | None:
+    """Read the task out of a delivery; None where it is none: one such must not stop an export."""
+    try:
+        task = msgspec.json.decode(without_lone_surrogates(body)[0], type=_Delivery).task
+        doc = source.decoder.decode_task(bytes(task), where=f"the callback of {task_id}")
+    except (msgspec.DecodeError, ReplyError, RecursionError):
+        return None
+    return doc if doc.task_id == task_id else None
 
 
 def _is_inside(doc: TaskDoc, filters: Filters) -> bool:
@@ -125,8 +163,8 @@ def settle_announced(dataset: Dataset, upto: int, *, all_were_read: bool) -> dic
     if not upto or not _has_inbox(dataset):
         return {}
     with Inbox(dataset.root) as inbox:
+        present = _present(dataset, inbox, upto) if all_were_read else None
         for hints in _slices(inbox, upto):
-            present = _present(dataset, hints) if all_were_read else None
             outcomes: dict[int, Outcome] = {
                 hint.number: "stored" if present is None or hint.task_id in present else "outside" for hint in hints
             }
@@ -135,7 +173,8 @@ def settle_announced(dataset: Dataset, upto: int, *, all_were_read: bool) -> dic
     return dict(counts)
 
 
-def _present(dataset: Dataset, hints: Sequence[Hint]) -> set[Any]:
-    ids = pa.array([hint.task_id for hint in hints])
+def _present(dataset: Dataset, inbox: Inbox, upto: int) -> set[Any]:
+    """Tell which of the tasks are in the dataset, in one pass over it however many deliveries wait."""
+    ids = pa.array({hint.task_id for hints in _slices(inbox, upto) for hint in hints}, pa.string())
     tasks = pads.dataset(str(dataset.root / "tasks"), format="parquet")
     return set(tasks.to_table(columns=["task_id"], filter=pc.field("task_id").isin(ids))["task_id"].to_pylist())

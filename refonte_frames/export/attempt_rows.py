@@ -18,9 +18,9 @@ from msgspec import Raw
 
 from refonte_frames.errors import ReplyError
 from refonte_frames.export import kinds
-from refonte_frames.export.decode import number_of, object_text, require_utf8, text_of, without_lone_surrogates
+from refonte_frames.export.decode import number_of, object_text, require_utf8, text_of
 from refonte_frames.schemas import ATTEMPTS
-from refonte_frames.transport.replies import decode_json
+from refonte_frames.transport.replies import decode_json, without_lone_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -14,7 +14,7 @@ from refonte_frames.api import BATCH_STATUSES, MAX_PAGE_SIZE
 from refonte_frames.client import resolve_client
 from refonte_frames.errors import InputError, ReplyError
 from refonte_frames.export import kinds
-from refonte_frames.export.decode import object_text, require_utf8, text_of, without_lone_surrogates
+from refonte_frames.export.decode import object_text, require_utf8, text_of
 from refonte_frames.export.drift import Drift
 from refonte_frames.export.filters import filters_of
 from refonte_frames.export.passes import View
@@ -22,7 +22,7 @@ from refonte_frames.export.spread import is_spread
 from refonte_frames.progress import bar
 from refonte_frames.schemas import BATCHES
 from refonte_frames.transport.calls import Call
-from refonte_frames.transport.replies import decode_json
+from refonte_frames.transport.replies import decode_json, without_lone_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

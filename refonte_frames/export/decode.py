@@ -7,7 +7,6 @@ one with every object costs no more than a documented one.
 
 from __future__ import annotations
 
-import re
 import threading
 from dataclasses import dataclass
 from operator import attrgetter
@@ -18,7 +17,7 @@ import numpy as np
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from refonte_frames.errors import ReplyError
-from refonte_frames.transport.replies import MAX_DEPTH, decode_json, is_deeper, too_deep
+from refonte_frames.transport.replies import MAX_DEPTH, decode_json, is_deeper, too_deep, without_lone_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -36,7 +35,6 @@ __all__ = [
     "object_text",
     "require_utf8",
     "text_of",
-    "without_lone_surrogates",
 ]
 
 T = TypeVar("T")
@@ -264,33 +262,6 @@ def require_utf8(body: bytes, where: str) -> None:
         body.decode()
     except UnicodeDecodeError as error:
         raise ReplyError(f"{where} was answered with bytes that are no UTF-8 (byte {error.start}).") from None
-
-
-_ESCAPES: Final = re.compile(
-    rb"(?P<pair>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
-    rb"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.",
-    re.DOTALL,
-)
-
-
-def without_lone_surrogates(body: bytes) -> tuple[bytes, int]:
-    r"""Replace halves of characters that stand alone, as services leave behind that cut texts by UTF-16 units.
-
-    Neither UTF-8 nor Arrow can hold them; one such text must not stop an export.
-
-    >>> without_lone_surrogates(rb'["\ud83d", "\ud83d\ude00", "\\ud83d"]')
-    (b'["\\ufffd", "\\ud83d\\ude00", "\\\\ud83d"]', 1)
-    """
-    mended = 0
-
-    def mend(match: re.Match[bytes]) -> bytes:
-        nonlocal mended
-        if match["lone"] is None:
-            return match[0]
-        mended += 1
-        return rb"\ufffd"
-
-    return _ESCAPES.sub(mend, body), mended
 
 
 def _has_more(page: _Envelope[Any]) -> bool:

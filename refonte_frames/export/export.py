@@ -202,23 +202,32 @@ def export_tasks(  # noqa: PLR0913 - the filters are the service's own names, ea
 def take_announced(dataset: Dataset, manifest: Manifest, client: Client | None) -> None:
     """Read the tasks that callbacks announced into a dataset whose lock is held; sends nothing where there are none.
 
+    With filters that a task may cease to match they are left for the next export, which rewrites the folder: a task
+    that is read by its id does not tell whether it matches.
+
     Raises
     ------
     ConfigError
         There are some, and no client can be made.
+    ExportError
+        There are some, and the client's host or key is not the one that the folder was exported with: none of the
+        tasks would be found there.
     """
-    if not newest_announced(dataset):
-        return
     settings = manifest.settings
+    filters = filters_of(**settings.filters)
+    if filters.unsteady() or not newest_announced(dataset):
+        return
+    client = resolve_client(client)
+    dataset.check(structs.replace(settings, host=client.host, key_fingerprint=client.key_fingerprint))
     order = _Order(
         tuple(settings.tables),
-        filters_of(**settings.filters),
+        filters,
         is_incremental=True,
         lookback=None,
         folds=True,
         promote=settings.promote,
     )
-    _Exporter(resolve_client(client), dataset, order, progress=False).take_announced(manifest)
+    _Exporter(client, dataset, order, progress=False).take_announced(manifest)
 
 
 def _lookback_micros(lookback: Any) -> int | None:

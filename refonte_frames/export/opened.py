@@ -335,7 +335,8 @@ class Export:
     def compact(self, *, client: Client | None = None) -> None:
         """Write all files anew: sorted, in large row groups, with the increments under ``_delta/`` put in.
 
-        Sends nothing, unless callbacks were received into the folder: the tasks that they announced are read first.
+        Sends nothing, unless callbacks were received into the folder: the tasks that they announced are read first. In
+        a folder that every export rewrites, because of its filters, they wait for the next one.
         Costs about as much as writing the folder did. A run that was killed and not gone on with begins anew
         afterwards. Superseded files stay for an hour. Killed at any instant, the folder is as before or as it is to be.
 
@@ -347,7 +348,8 @@ class Export:
         Raises
         ------
         ExportError
-            If the folder cannot be written, or somebody else is writing to it.
+            If the folder cannot be written, or somebody else is writing to it; or if callbacks wait and the client has
+            another host or key than the folder was exported with.
         ConfigError
             If callbacks wait and no client can be made.
         """

@@ -28,7 +28,7 @@ from refonte_frames.transport.retries import retry_after_secs
 if TYPE_CHECKING:
     from refonte_frames.transport.calls import Call, Reply
 
-__all__ = ["MAX_DEPTH", "decode_json", "is_deeper", "refusal", "too_deep"]
+__all__ = ["MAX_DEPTH", "decode_json", "is_deeper", "refusal", "too_deep", "without_lone_surrogates"]
 
 T = TypeVar("T")
 
@@ -183,3 +183,30 @@ def _error_text(body: bytes) -> str:
 def _excerpt(body: bytes) -> str:
     text = " ".join(body[: 4 * _LONGEST_EXCERPT].decode("utf-8", "replace").split())
     return text if len(text) <= _LONGEST_EXCERPT else text[:_LONGEST_EXCERPT] + "…"
+
+
+_ESCAPES: Final = re.compile(
+    rb"(?P<pair>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.",
+    re.DOTALL,
+)
+
+
+def without_lone_surrogates(body: bytes) -> tuple[bytes, int]:
+    r"""Replace halves of characters that stand alone, as services leave behind that cut texts by UTF-16 units.
+
+    Neither UTF-8 nor Arrow can hold them; one such text must not stop an export.
+
+    >>> without_lone_surrogates(rb'["\ud83d", "\ud83d\ude00", "\\ud83d"]')
+    (b'["\\ufffd", "\\ud83d\\ude00", "\\\\ud83d"]', 1)
+    """
+    mended = 0
+
+    def mend(match: re.Match[bytes]) -> bytes:
+        nonlocal mended
+        if match["lone"] is None:
+            return match[0]
+        mended += 1
+        return rb"\ufffd"
+
+    return _ESCAPES.sub(mend, body), mended

@@ -91,3 +91,9 @@ def test_what_is_no_message_is_refused_with_the_reason(body: bytes, sentence: st
     """A broken or contradictory body is an error that says what is wrong with it."""
     with pytest.raises(MessageError, match=sentence):
         read_message(body)
+
+
+def test_half_a_character_keeps_no_task_out() -> None:
+    """Services cut texts in the middle of a character; the export mends such texts, and so does the receiver."""
+    body = _body(response={"text": "@"}).replace(b"@", rb"\ud83d")
+    assert read_message(body).name == TASK["task_id"]

@@ -109,3 +109,72 @@ def test_compacting_without_a_key_says_what_waits(
     with pytest.raises(rf.ConfigError, match="REFONTE_API_KEY"):
         rf.open_export(tmp_path / "all").compact()
     assert status_of(tmp_path / "all") == ["pending"]
+
+
+@pytest.mark.parametrize(
+    "task_part",
+    [None, {}, {"status": "completed"}, {"task_id": "0" * 24, "response": [[[[]]]]}],
+    ids=["no task", "an empty one", "one without an id", "a deep one"],
+)
+def test_a_believed_delivery_that_holds_no_task_is_read_again_instead(
+    task: dict[str, Any], client: rf.Client, tmp_path: Path, task_part: dict[str, Any] | None
+) -> None:
+    """One such delivery must not stop every export that comes after it."""
+    root, body = tmp_path / "all", {"task_id": task["task_id"], "status": "completed"}
+    if task_part is not None:
+        deep = "[" * 200 + "]" * 200
+        body |= {"task": task_part | ({"task_id": task["task_id"]} if "task_id" in task_part else {})}
+        text = json.dumps(body).replace("[[[[]]]]", deep)
+    else:
+        text = json.dumps(body)
+    with Inbox(root) as inbox:
+        inbox.add([Arrival(read_message(text.encode()), text.encode(), time.time())])
+    rf.open_export(root).compact(client=client)
+    assert status_of(root) == ["completed"]
+    assert rf.callbacks.received(root)["outcome"].tolist() == ["stored"]
+
+
+def test_of_believed_deliveries_the_one_updated_last_counts_not_the_one_that_came_last(
+    task: dict[str, Any], client: rf.Client, tmp_path: Path
+) -> None:
+    """Retries come out of order."""
+    root = tmp_path / "all"
+    early = {"status": "pending", "completed_at": None, "updated_at": "2020-01-01T00:00:00.000Z"}
+    announce(root, task, with_body=True)
+    announce(root, task, with_body=True, **early)
+    rf.open_export(root).compact(client=client)
+    assert status_of(root) == ["completed"]
+
+
+def test_a_folder_that_is_rewritten_each_time_keeps_to_its_filters(
+    task: dict[str, Any], client: rf.Client, tmp_path: Path
+) -> None:
+    """A task read by its id does not tell whether the filter takes it: compacting leaves it to the next export."""
+    root = tmp_path / "completed"
+    rf.export_tasks(root, status="pending", incremental=False, progress=False, client=client)
+    announce(root, task)
+    rf.open_export(root).compact(client=client)
+    assert status_of(root) == []
+    assert rf.callbacks.received(root)["outcome"].isna().all()
+    rf.open_export(root).refresh(progress=False, client=client)
+    assert rf.callbacks.received(root)["outcome"].tolist() == ["outside"]
+
+
+def test_compacting_with_another_account_settles_nothing(
+    task: dict[str, Any], sandbox: rf.Sandbox, tmp_path: Path
+) -> None:
+    """To another account every task is unknown: none of them is therefore outside the dataset."""
+    root = tmp_path / "all"
+    announce(root, task)
+    with sandbox.client("live_of_somebody_else") as other, pytest.raises(rf.ExportError, match="key is another one"):
+        rf.open_export(root).compact(client=other)
+    assert rf.callbacks.received(root)["outcome"].isna().all()
+
+
+def test_large_bodies_are_read_few_at_a_time(tmp_path: Path) -> None:
+    """A thousand of the largest bodies would not fit into memory."""
+    pad = "x" * (17 * 2**20)
+    for number in range(3):
+        announce(tmp_path, {"task_id": f"{number:024x}", "status": "completed", "params": pad}, with_body=True)
+    with Inbox(tmp_path) as inbox:
+        assert [len(inbox.waiting(1000, after=after)) for after in (0, 2)] == [2, 1]
