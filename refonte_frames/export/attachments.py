@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
@@ -63,7 +64,7 @@ class Attachment:
     @property
     def stem(self) -> str:
         """The name of its file without the ending: made of nothing that the service, or anybody else, chose freely."""
-        return hashlib.sha256(f"{self.task_id}/{self.index}".encode()).hexdigest()
+        return hashlib.sha256(f"{self.task_id}/{self.index}".encode(errors="surrogatepass")).hexdigest()
 
 
 def has_attachments(rows: pd.DataFrame) -> bool:
@@ -77,12 +78,13 @@ def attachments_of(rows: pd.DataFrame) -> Iterator[Attachment]:
     Raises
     ------
     ColumnError
-        The frame has no column ``task_id``.
+        The frame has no column ``task_id``, or one of its columns twice.
     """
     seen: set[str] = set()
     task_ids = column_of(rows, ("task_id",)).tolist()
-    columns = [rows[name].tolist() for name in COLUMNS if name in rows.columns]
-    types = rows["attachment_type"].tolist() if "attachment_type" in rows.columns else [None] * len(rows)
+    columns = [column_of(rows, (name,)).tolist() for name in COLUMNS if name in rows.columns]
+    has_types = "attachment_type" in rows.columns
+    types = column_of(rows, ("attachment_type",)).tolist() if has_types else [None] * len(rows)
     for task_id, type_, *cells in zip(task_ids, types, *columns, strict=True):
         if isinstance(task_id, str) and task_id and task_id not in seen:
             seen.add(task_id)
@@ -94,7 +96,10 @@ def attachments_of(rows: pd.DataFrame) -> Iterator[Attachment]:
 def _texts(cell: Any) -> list[str]:
     if isinstance(cell, str):
         return [cell] if cell else []
-    return [text for text in cell if isinstance(text, str)] if pd.api.types.is_list_like(cell) else []
+    if isinstance(cell, Mapping):
+        text = cell.get("content") or cell.get("url")
+        return [text] if isinstance(text, str) else []
+    return [text for item in cell for text in _texts(item)] if pd.api.types.is_list_like(cell) else []
 
 
 def _is_text(text: str, attachment_type: Any) -> bool:

@@ -13,9 +13,11 @@ import os
 import random
 import re
 import threading
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,7 +41,7 @@ from refonte_frames.transport.http import Visitor, addresses_of
 from refonte_frames.transport.strangers import Refused, Target, is_public, target_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     import pandas as pd
 
@@ -54,6 +56,8 @@ _MAX_TRIES: Final = 3
 _LONGEST_WAIT_SECS: Final = 60.0
 _ENDING: Final = re.compile(r"\.[a-z0-9]{1,8}")
 _NAME: Final = re.compile(r"([0-9a-f]{64})\.[a-z0-9]{1,8}")
+#: More digits are no length of anything, and some are none of ASCII's.
+_LENGTH: Final = re.compile(r"[0-9]{1,18}")
 _TMP: Final = "_tmp-"
 _LOCK: Final = "_lock"
 
@@ -102,7 +106,7 @@ def download_attachments(  # noqa: PLR0913 - each bound and permission is worth 
     max_bytes, max_total_bytes : int
         Bounds of one file, and of what this call downloads.
     timeout_secs : float
-        For one file, from the first byte to the last.
+        For one request, from the first byte to the last; a file takes more where it is tried again or redirected.
     max_workers : int
         Files under way at once.
     progress : bool
@@ -146,20 +150,14 @@ def download_attachments(  # noqa: PLR0913 - each bound and permission is worth 
     Traceback (most recent call last):
     refonte_frames.errors.InputError: max_bytes is a number above 0, not 0.
     """
-    for name, value in (
-        ("max_bytes", max_bytes),
-        ("max_total_bytes", max_total_bytes),
-        ("timeout_secs", timeout_secs),
-        ("max_workers", max_workers),
-    ):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-            raise InputError(f"{name} is a number above 0, not {value!r}.")
-    rules = _Rules(_hosts(allow_hosts), _endings(content_types), int(max_bytes), float(timeout_secs))
+    most, most_in_all = _whole("max_bytes", max_bytes), _whole("max_total_bytes", max_total_bytes)
+    secs, workers = _above_0("timeout_secs", timeout_secs), _whole("max_workers", max_workers)
+    rules = _Rules(_hosts(allow_hosts), _endings(content_types), most, secs)
     wanted = list(_wanted(tasks_or_export, client))
-    visitor = Visitor(timeout_secs=rules.timeout_secs, pool_size=int(max_workers))
+    visitor = Visitor(timeout_secs=rules.timeout_secs, pool_size=workers)
     with contextlib.closing(visitor), _folder(Path(path)) as folder:
-        job = _Job(folder, rules, visitor, int(max_total_bytes))
-        done = job.run(wanted, max_workers=int(max_workers), progress=progress)
+        job = _Job(folder, rules, visitor, most_in_all)
+        done = job.run(wanted, max_workers=workers, progress=progress)
     columns = [pa.array([getattr(row, name) for row in done], _SCHEMA.field(name).type) for name in _SCHEMA.names]
     return to_pandas(pa.table(columns, schema=_SCHEMA))
 
@@ -197,16 +195,36 @@ class _Full(Exception):
     """The bound of this call is reached."""
 
 
+def _above_0(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < math.inf:
+        raise InputError(f"{name} is a number above 0, not {value!r}.")
+    return float(value)
+
+
+def _whole(name: str, value: Any) -> int:
+    if (whole := int(_above_0(name, value))) < 1:
+        raise InputError(f"{name} is a number of at least 1, not {value!r}.")
+    return whole
+
+
+def _whole_text(text: str) -> str:
+    """Make a text that Arrow can hold of one with half a character, as a URL that was cut may have."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def _hosts(allow_hosts: Collection[str]) -> frozenset[str]:
-    if isinstance(allow_hosts, str) or not all(isinstance(name, str) for name in allow_hosts):
+    is_list = isinstance(allow_hosts, Iterable) and not isinstance(allow_hosts, str)
+    if not is_list or any(not isinstance(name, str) or "/" in name for name in allow_hosts):
         raise InputError(f"allow_hosts={allow_hosts!r}: give a list of hosts, such as ['files.example.org:8080'].")
     return frozenset(allow_hosts)
 
 
 def _endings(content_types: Mapping[str, str] | None) -> dict[str, str]:
-    given = {kind.lower(): ending for kind, ending in (content_types or {}).items()}
+    if content_types is not None and not isinstance(content_types, Mapping):
+        raise InputError(f"content_types={content_types!r}: give a mapping such as {{'model/gltf-binary': '.glb'}}.")
+    given = {str(kind).lower(): ending for kind, ending in (content_types or {}).items()}
     for kind, ending in given.items():
-        if not _ENDING.fullmatch(ending):
+        if not isinstance(ending, str) or not _ENDING.fullmatch(ending):
             raise InputError(f"content_types: the ending of {kind!r} looks like '.glb', not {ending!r}.")
     return given
 
@@ -283,7 +301,7 @@ class _Job:
         return done
 
     def _one(self, wanted: Attachment) -> _Done:
-        done = _Done(wanted.task_id, wanted.index, wanted.url)
+        done = _Done(_whole_text(wanted.task_id), wanted.index, _whole_text(wanted.url))
         if wanted.is_text:
             done.outcome, done.error = "skipped", "it is text, and no address"
         elif (name := self._present.get(wanted.stem)) is not None:
@@ -298,7 +316,7 @@ class _Job:
             except _Full:
                 self._stop.set()
         if done.outcome == "unsent":
-            done.error = f"max_total_bytes={self.max_total_bytes:,} was reached; call again to go on"
+            done.error = f"max_total_bytes={self.max_total_bytes:,} was reached; call again to go on, or raise it"
         return done
 
     def _describe(self, done: _Done, name: str) -> None:
@@ -350,28 +368,32 @@ class _Job:
     @contextlib.contextmanager
     def _answer(self, url: str) -> Iterator[tuple[Target, Visit]]:
         """Ask for a URL and follow its redirects; each of them is a URL that somebody wrote."""
-        target = target_of(url, allow_hosts=self.rules.allow_hosts)
+        target, via = self._checked(url, None), ""
         for _ in range(1 + _MAX_REDIRECTS):
-            with self._visit(target) as visit:
+            with self._visit(target, via) as visit:
                 location = visit.headers.get("location")
                 if not 300 <= visit.status < 400 or location is None:
                     yield target, visit
                     return
-                try:
-                    target = target_of(location, allow_hosts=self.rules.allow_hosts, base=target)
-                except Refused as reason:
-                    raise Refused(f"redirected by {target.authority}: {reason}") from None
+            via = f"redirected by {target.authority}: "
+            target = self._checked(location, target, via)
         raise Refused(f"more than {_MAX_REDIRECTS} redirects")
 
-    def _visit(self, target: Target) -> Visit:
+    def _checked(self, url: str, base: Target | None, via: str = "") -> Target:
+        try:
+            return target_of(url, allow_hosts=self.rules.allow_hosts, base=base)
+        except Refused as reason:
+            raise Refused(f"{via}{reason}") from None
+
+    def _visit(self, target: Target, via: str) -> Visit:
         addresses = addresses_of(target)
         if not addresses:
-            raise _Failed(f"nobody knows the host {target.host}")
+            raise _Failed(f"{via}nobody knows the host {target.host}")
         private = None if target.is_allowed else next((text for text in addresses if not is_public(text)), None)
         if private is not None:
             where = private if private == target.host else f"{target.host} stands for {private}, which"
-            raise Refused(f"{where} is no public address; allow_hosts=[{target.host!r}] would allow it")
-        return self.visitor.visit(target, addresses[0])
+            raise Refused(f"{via}{where} is no public address; allow_hosts=[{target.host!r}] would allow it")
+        return self.visitor.visit(target, addresses)
 
     def _take(self, target: Target, visit: Visit, stem: str, done: _Done) -> None:
         """Write a file beside its place, and rename it when it is whole."""
@@ -381,8 +403,10 @@ class _Job:
             raise Refused(f"it is {done.content_type!r}; content_types={{…: '.ending'}} would take it")
         if coding := visit.headers.get("content-encoding", "identity").strip().lower().replace("identity", ""):
             raise Refused(f"it comes in the encoding {coding!r}, which was not asked for")
-        length = visit.headers.get("content-length", "")
-        if length.isdecimal() and int(length) > self.rules.max_bytes:
+        length = visit.headers.get("content-length", "").strip() or "0"
+        if not _LENGTH.fullmatch(length):
+            raise Refused(f"its Content-Length is {length[:40]!r}: where it ends cannot be seen")
+        if int(length) > self.rules.max_bytes:
             raise Refused(f"it has {int(length):,} bytes, more than max_bytes={self.rules.max_bytes:,}")
         temporary, place = self.folder / f"{_TMP}{stem}", self.folder / f"{stem}{ending}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)

@@ -38,7 +38,7 @@ from refonte_frames.transport.calls import Reply
 from refonte_frames.transport.forms import SLOWEST_BYTES_PER_SEC, FormBody
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from refonte_frames.transport.calls import Call, FileForm
     from refonte_frames.transport.redact import Secret
@@ -51,6 +51,9 @@ MAX_REPLY_BYTES: Final = 64 * 2**20
 #: A page fits into one read: parts of 64 KiB cost twice as much as all else that is done to receive it.
 _READ_BYTES: Final = 2**20
 _CONNECT_SECS: Final = 10.0
+#: Hosts whose connections are kept: files of ten thousand hosts would take ten thousand open sockets.
+_MOST_POOLS: Final = 32
+_LONGEST_CAUSE: Final = 200
 _KEPT_HEADERS: Final = frozenset({"content-type", "content-encoding", "date", "retry-after", "warning", "location"})
 _deadline = threading.local()
 
@@ -318,7 +321,9 @@ def _cause(error: BaseException) -> str:
     inner = error.__cause__ or error.__context__
     while inner is not None and not isinstance(error, OSError):
         error, inner = inner, inner.__cause__ or inner.__context__
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    said = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    # It may repeat what somebody sent: bytes that a terminal would obey.
+    return "".join(character if character.isprintable() else "?" for character in said)
 
 
 def _read_bounded(answer: urllib3.HTTPResponse, where: str) -> bytes:
@@ -380,17 +385,18 @@ class Visitor:
         self._pool_size = pool_size
         self._lock = threading.Lock()
         self._pools: dict[tuple[str, str, int, str], urllib3.connectionpool.HTTPConnectionPool] = {}
+        self._unreached: set[str] = set()
 
-    def visit(self, target: Target, address: str) -> Visit:
+    def visit(self, target: Target, addresses: Sequence[str]) -> Visit:
         """Send a GET.
 
         Parameters
         ----------
         target : Target
             What to ask for.
-        address : str
-            Where to connect; the certificate has to be the host's all the same. A name is not resolved again: in
-            between it may have come to mean another machine.
+        addresses : sequence of str
+            Where to connect, the next one where one cannot be reached; the certificate has to be the host's all the
+            same. A name is not resolved again: in between it may have come to mean another machine.
 
         Raises
         ------
@@ -398,6 +404,17 @@ class Visitor:
             No connection, or no complete answer in time; also while the body is read.
         """
         _deadline.ends_at = time.monotonic() + self._timeout_secs
+        *others, last = sorted(addresses, key=self._unreached.__contains__)
+        for address in others:
+            try:
+                return self._asked(target, address)
+            except NoReplyError as error:
+                if error.was_sent:
+                    raise
+                self._unreached.add(address)
+        return self._asked(target, last)
+
+    def _asked(self, target: Target, address: str) -> Visit:
         headers = {"Host": target.authority, "Accept": "*/*", "Accept-Encoding": "identity"}
         try:
             answer = self._pool(target, address).urlopen(
@@ -425,9 +442,12 @@ class Visitor:
     def _pool(self, target: Target, address: str) -> urllib3.connectionpool.HTTPConnectionPool:
         place = (target.scheme, target.host, target.port, address)
         with self._lock:
-            if place not in self._pools:
-                self._pools[place] = _pool_at(target, address, self._pool_size)
-            return self._pools[place]
+            pool = self._pools.pop(place, None) or _pool_at(target, address, self._pool_size)
+            self._pools[place] = pool
+            while len(self._pools) > _MOST_POOLS:
+                # The one that was not used for longest; a connection that is out of it is closed when it comes back.
+                self._pools.pop(next(iter(self._pools))).close()
+            return pool
 
 
 class Visit:
@@ -476,7 +496,8 @@ class Visit:
 
 def _no_visit(target: Target, error: Exception) -> NoReplyError:
     was_sent = not isinstance(error, NewConnectionError | ConnectTimeoutError)
-    return NoReplyError(f"no complete answer from {target.authority}: {_cause(error)}", was_sent=was_sent)
+    cause = _cause(error)[:_LONGEST_CAUSE]
+    return NoReplyError(f"no complete answer from {target.authority}: {cause}", was_sent=was_sent)
 
 
 def _pool_at(target: Target, address: str, pool_size: int) -> urllib3.connectionpool.HTTPConnectionPool:

@@ -19,7 +19,10 @@ __all__ = ["Refused", "Target", "is_public", "target_of"]
 
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 _MOST_SHOWN: Final = 200
+_ODD: Final = frozenset(["\x7f", *map(chr, range(0xD800, 0xE000))])
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+#: Private addresses of IPv6's first years, which Python takes for global ones.
+_SITE_LOCAL: Final = ipaddress.ip_network("fec0::/10")
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -86,8 +89,8 @@ def target_of(url: str, *, allow_hosts: Collection[str] = (), base: Target | Non
     Traceback (most recent call last):
     refonte_frames.transport.strangers.Refused: http is not asked, https only; allow_hosts=['images.example.org'] ...
     """
-    if "\\" in url or any(character <= " " or character == "\x7f" for character in url.replace(" ", "+")):
-        raise Refused("the URL holds backslashes or control characters")
+    if "\\" in url or any(character <= " " or character in _ODD for character in url.replace(" ", "+")):
+        raise Refused("the URL holds backslashes or control characters, or half a character")
     try:
         parts = urlsplit(url if base is None else urljoin(f"{base.scheme}://{base.authority}{base.path}", url))
         port = parts.port
@@ -126,7 +129,7 @@ def _ascii(hostname: str) -> str:
 
 
 def _is_named(host: str, port: int, allow_hosts: Collection[str]) -> bool:
-    named = {name.lower() for name in allow_hosts}
+    named = {_ascii(name) if not name.isascii() and ":" not in name else name.lower() for name in allow_hosts}
     return host in named or f"{host}:{port}" in named or f"[{host}]:{port}" in named
 
 
@@ -143,7 +146,7 @@ def is_public(address: str) -> bool:
     [True, False, False, False]
     """
     return all(
-        one.is_global and not (one.is_multicast or one.is_reserved or one.is_unspecified or one.is_loopback)
+        one.is_global and not (one.is_multicast or one.is_reserved or one.is_unspecified or one in _SITE_LOCAL)
         for one in _meant(ipaddress.ip_address(address.partition("%")[0]))
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import hashlib
+import socket
 import ssl
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from raw_server import RawServer
@@ -256,6 +258,7 @@ def test_a_redirect_is_checked_like_the_first_url(host: Host, tmp_path: Path) ->
         ("::1", False),
         ("fe80::1%eth0", False),
         ("fd00::1", False),
+        ("fec0::1", False),
         ("ff02::1", False),
         ("::ffff:8.8.8.8", True),
         ("::ffff:169.254.169.254", False),
@@ -276,7 +279,7 @@ def test_the_connection_goes_to_the_address_that_was_checked(host: Host) -> None
     name = f"images.invalid:{host.server.server_port}"
     target = target_of(f"http://{name}/a.jpg", allow_hosts=[name])
     assert addresses_of(target) == []
-    with visiting() as visitor, visitor.visit(target, "127.0.0.1") as visit:
+    with visiting() as visitor, visitor.visit(target, ["127.0.0.1"]) as visit:
         assert b"".join(visit.chunks()) == JPEG
     assert host.asked[0][1]["Host"] == name
 
@@ -299,10 +302,10 @@ def test_the_certificate_has_to_be_that_of_the_host(tmp_path: Path, monkeypatch:
     host.server.socket = context.wrap_socket(host.server.socket, server_side=True)
     port = host.server.server_port
     with visiting() as visitor:
-        with visitor.visit(target_of(f"https://files.example.org:{port}/a.jpg"), "127.0.0.1") as visit:
+        with visitor.visit(target_of(f"https://files.example.org:{port}/a.jpg"), ["127.0.0.1"]) as visit:
             assert b"".join(visit.chunks()) == JPEG
         with pytest.raises(rf.NoReplyError, match=r"no complete answer from other\.example\.org"):
-            visitor.visit(target_of(f"https://other.example.org:{port}/a.jpg"), "127.0.0.1")
+            visitor.visit(target_of(f"https://other.example.org:{port}/a.jpg"), ["127.0.0.1"])
     host.server.shutdown()
     host.server.server_close()
 
@@ -495,3 +498,130 @@ def test_a_url_is_checked_before_it_is_resolved() -> None:
     assert (target.host, target.path, target.port) == ("xn--bcher-kva.example", "/%C3%A4?q=%C3%BC", 443)
     with pytest.raises(Refused, match="no name of a host"):
         target_of("https://ä" + "x" * 70 + ".example/")
+
+
+def test_an_address_that_cannot_be_reached_is_passed_by(host: Host) -> None:
+    """A host may stand for several, of which one is out of order; the next file does not try that one first."""
+    target = target_of(host.serves("/a.jpg"), allow_hosts=[host.name])
+    with visiting() as visitor:
+        for _ in range(2):
+            with visitor.visit(target, ["127.0.0.2", "127.0.0.1"]) as visit:
+                assert b"".join(visit.chunks()) == JPEG
+        with pytest.raises(rf.NoReplyError, match="no complete answer"):
+            visitor.visit(target, ["127.0.0.2", "127.0.0.3"])
+
+
+def test_connections_to_many_hosts_are_not_all_kept() -> None:
+    """Files of ten thousand hosts would take ten thousand open sockets."""
+    with contextlib.ExitStack() as running, visiting() as visitor:
+        hosts = [running.enter_context(contextlib.closing(_KeptOpen())) for _ in range(40)]
+        for host in hosts:
+            target = target_of(f"http://127.0.0.1:{host.port}/a", allow_hosts=["127.0.0.1"])
+            with visitor.visit(target, ["127.0.0.1"]) as visit:
+                assert b"".join(visit.chunks()) == b"abc"
+        assert [host.is_hung_up() for host in hosts[:8]] == [True] * 8
+
+
+class _KeptOpen:
+    """Answers one request and keeps the connection."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._connection: socket.socket | None = None
+        threading.Thread(target=self._answer, daemon=True).start()
+
+    def _answer(self) -> None:
+        self._connection = self._listener.accept()[0]
+        self._connection.recv(65536)
+        self._connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc")
+
+    def is_hung_up(self) -> bool:
+        """Wait for the other side to close."""
+        assert self._connection is not None
+        self._connection.settimeout(10)
+        return self._connection.recv(1) == b""
+
+    def close(self) -> None:
+        """End."""
+        if self._connection is not None:
+            self._connection.close()
+        self._listener.close()
+
+
+@pytest.mark.parametrize("length", ["9" * 5_000, "-5", "\xb2", "1e3"])
+def test_a_length_that_is_none_is_refused(tmp_path: Path, length: str) -> None:
+    """No such answer ends the call, and none is taken for whole."""
+    body = f"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: {length}\r\n\r\nabc".encode("latin-1")
+    with RawServer([[body]]) as server:
+        name = server.base_url[len("http://") : -len("/v1")]
+        frame = rf.download_attachments(tasks(f"http://{name}/a"), tmp_path, allow_hosts=[name], progress=False)
+    assert frame["outcome"].tolist() == ["refused"]
+    assert "where it ends cannot be seen" in frame["error"][0]
+    assert len(frame["error"][0]) < 120
+
+
+def test_what_a_host_sends_does_not_reach_the_terminal(tmp_path: Path) -> None:
+    """Escape sequences would be obeyed there."""
+    with RawServer([[b"\x1b[2J\x07" * 1_000 + b"\r\n"]] * 3) as server:
+        name = server.base_url[len("http://") : -len("/v1")]
+        frame = rf.download_attachments(tasks(f"http://{name}/a"), tmp_path, allow_hosts=[name], progress=False)
+    assert frame["outcome"].tolist() == ["failed"]
+    assert frame["error"][0].isprintable()
+    assert len(frame["error"][0]) < 300
+
+
+def test_half_a_character_in_a_url_is_its_rows_refusal(host: Host, tmp_path: Path) -> None:
+    """The others are downloaded."""
+    url = host.serves("/a.jpg")
+    frame = tasks(url, url)
+    frame["attachment"] = pd.Series([url + "\ud83d", url], dtype=object)
+    assert fetch(host, frame, tmp_path)["outcome"].tolist() == ["refused", "downloaded"]
+
+
+def test_the_refusal_of_a_redirect_says_where_it_came_from(host: Host, tmp_path: Path) -> None:
+    """Whether for its address or its form."""
+    url = host.serves("/a.jpg", b"", 302, Location="https://169.254.169.254/latest")
+    frame = fetch(host, tasks(url), tmp_path)
+    assert frame["error"][0].startswith(f"redirected by {host.name}: 169.254.169.254 is no public address")
+
+
+def test_attachments_as_objects_are_rows_too(host: Host, tmp_path: Path) -> None:
+    """As the service may send them: by content or url."""
+    objects = [{"type": "image", "content": host.serves("/a.jpg")}, {"url": host.serves("/b.jpg")}]
+    frame = fetch(host, pd.DataFrame({"task_id": ["a"], "attachments": [objects]}), tmp_path)
+    assert frame["outcome"].tolist() == ["downloaded"] * 2
+
+
+def test_a_column_that_stands_there_twice_is_told(tmp_path: Path) -> None:
+    """Which of the two counts, nobody knows."""
+    frame = pd.DataFrame([["a", "b", "c"]], columns=["task_id", "attachment", "attachment"])
+    with pytest.raises(rf.ColumnError, match="2 columns 'attachment'"):
+        rf.download_attachments(frame, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"max_workers": 0.5}, "max_workers is a number of at least 1"),
+        ({"allow_hosts": None}, "give a list of hosts"),
+        ({"allow_hosts": ["http://files.example.org"]}, "give a list of hosts"),
+        ({"content_types": ["a/b"]}, "give a mapping"),
+        ({"content_types": {"a/b": 5}}, "looks like '.glb'"),
+    ],
+)
+def test_odd_options_are_told_in_a_sentence(options: dict[str, Any], says: str, tmp_path: Path) -> None:
+    """Before anything is asked for."""
+    with pytest.raises(rf.InputError, match=says):
+        rf.download_attachments(tasks("https://example.org/a"), tmp_path, **options)
+
+
+def test_numbers_of_numpy_are_numbers(host: Host, tmp_path: Path) -> None:
+    """As they come from a frame."""
+    options = {"max_bytes": np.int64(10**6), "timeout_secs": np.float64(9.0), "max_workers": np.int8(2)}
+    assert fetch(host, tasks(host.serves("/a.jpg")), tmp_path, **options)["outcome"].tolist() == ["downloaded"]
+
+
+def test_a_host_is_allowed_as_it_is_written() -> None:
+    """In its own letters, too."""
+    assert target_of("http://bücher.example/a", allow_hosts=["Bücher.example"]).is_allowed
