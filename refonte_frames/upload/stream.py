@@ -51,12 +51,12 @@ from refonte_frames.upload.receipts import (
     told_what_is_left,
     unsent_receipt,
 )
-from refonte_frames.upload.repeats import tell_apart_further
+from refonte_frames.upload.repeats import InMemory, tell_apart_further
 from refonte_frames.upload.report import SubmitReport
 from refonte_frames.upload.run import Run, Work, settled_before
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from refonte_frames.client import Client
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from refonte_frames.upload.plan import Decision
     from refonte_frames.upload.repeats import Memory
 
-__all__ = ["submit_pieces", "told_apart"]
+__all__ = ["all_told_apart", "submit_pieces"]
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 
@@ -234,7 +234,7 @@ class _Stream:
 
     def _work_off(self, chunk: pd.DataFrame) -> None:
         with uncollected():
-            payloads, tasks = told_apart(chunk, self.mapping, self.inherited, self.book, first_row=self.told.rows)
+            payloads, tasks = _told_apart(chunk, self.mapping, self.inherited, self.book, first_row=self.told.rows)
             decisions = hold_against(self.book, tasks, self.options.resubmit)
         self.run.settled, self.run.first_row = {}, self.told.rows
         if self.options.on_error == "raise":
@@ -285,7 +285,36 @@ def _work(
         yield Work(at, task, decisions[at], with_id(bodies[task.positions[0]], task.unique_id))
 
 
-def told_apart(
+def all_told_apart(
+    chunks: Iterable[pd.DataFrame], mapping: RowMapping, inherited: Mapping[str, Any]
+) -> tuple[list[Task], dict[int, bytes]]:
+    """Make the tasks of all chunks as a submission would, one chunk after the other, for a plan.
+
+    Returns
+    -------
+    tuple of (list of Task, dict of int to bytes)
+        The tasks, where rows of later chunks belong to the task that stands for them, and the bodies without
+        unique_id by the first row of each task.
+    """
+    memory, first_row = InMemory(), 0
+    tasks: dict[str, Task] = {}
+    bodies: dict[int, bytes] = {}
+    for chunk in chunks:
+        payloads, more = _told_apart(chunk, mapping, inherited, memory, first_row=first_row)
+        for task in more:
+            task.positions = tuple(first_row + at for at in task.positions)
+            task.differing = tuple(first_row + at for at in task.differing)
+            if task.is_echo and (same := tasks.get(task.row_key)) is not None:
+                same.positions += task.positions
+                same.differing += task.differing
+            else:
+                tasks[task.row_key if task.error is None else f"row {task.positions[0]}"] = task
+        bodies |= {first_row + payload.positions[0]: payload.body for payload in payloads}
+        first_row += len(chunk)
+    return list(tasks.values()), bodies
+
+
+def _told_apart(
     chunk: pd.DataFrame, mapping: RowMapping, inherited: Mapping[str, Any], memory: Memory, *, first_row: int
 ) -> tuple[list[Payload], list[Task]]:
     """Make the tasks of a chunk, with the chunks before in mind, and the payloads they were made of."""

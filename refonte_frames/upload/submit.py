@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -51,9 +50,8 @@ from refonte_frames.upload.receipts import (
     told_what_is_left,
     unsent_receipt,
 )
-from refonte_frames.upload.repeats import InMemory
 from refonte_frames.upload.run import Run, Work
-from refonte_frames.upload.stream import submit_pieces, told_apart
+from refonte_frames.upload.stream import all_told_apart, submit_pieces
 
 if TYPE_CHECKING:
     import os
@@ -395,7 +393,7 @@ Write columns={'attachment': 'text'}.
     if lookup and unique_id is None:
         raise InputError("lookup=True asks the platform for ids, and with unique_id=None the rows have none.")
     refuse_pieces(frame, upload_files=upload_files)
-    rows, in_pieces = _all_rows(frame)
+    rows, chunks = _all_rows(frame, chunk_rows, group_by)
     client = resolve_client(client)
     with uncollected():
         job = _prepare(
@@ -404,13 +402,13 @@ Write columns={'attachment': 'text'}.
             chunk_rows=chunk_rows,
             progress=progress,
             client=client,
-            in_pieces=in_pieces,
+            chunks=chunks,
             files=read_files if upload_files else None,
         )
         if on_error == "raise":
             _refuse_bad_rows(job.tasks)
         decisions = _decided(job, journal_path(client, job.mapping, journal), resubmit)
-        chosen, _ = choose(job.tasks, decisions, limit)
+        chosen, _ = choose(job.tasks, decisions, limit, skips_refused=limit is not None and job.bodies is not None)
         planned = plan_frame(job.frame, job.tasks, decisions, chosen)
     if lookup:
         to_ask = {at for at in chosen if decisions[at].action != "recheck"}
@@ -443,13 +441,14 @@ _SECS_A_TASK: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """A frame, what it means, and the tasks it stands for."""
+    """A frame, what it means, and the tasks it stands for; of rows that came in pieces their bodies as well."""
 
     frame: pd.DataFrame
     mapping: RowMapping
     builder: PayloadBuilder
     tasks: list[Task]
     client: Client
+    bodies: Mapping[int, bytes] | None = None
 
 
 @contextlib.contextmanager
@@ -470,17 +469,17 @@ def _receipt_on_refusal(rows: pd.DataFrame) -> Iterator[None]:
         ) from None
 
 
-def _all_rows(frame: Any) -> tuple[pd.DataFrame, bool]:
-    """Read all rows at once, and tell whether they came in pieces that can be read again."""
+def _all_rows(frame: Any, chunk_rows: int, group_by: Hashable | None) -> tuple[pd.DataFrame, list[pd.DataFrame] | None]:
+    """Read all rows at once; those that came in pieces, which can be read again, also as they would be submitted."""
     if not comes_in_pieces(frame):
-        return as_pandas(frame), False
+        return as_pandas(frame), None
     if can_be_read_once(frame):
         raise InputError(
             "plan would use up the iterator, and nothing would be left to submit. Pass a frame, "
             "or a list of frames, or make the iterator once for plan and once more for submit: rf.plan(list(…), …)."
         )
-    chunks = list(chunks_of(pieces_of(frame), sys.maxsize))
-    return joined(chunks) if chunks else pd.DataFrame(), True
+    chunks = list(chunks_of(pieces_of(frame), chunk_rows, group_by=group_by))
+    return joined(chunks) if chunks else pd.DataFrame(), chunks
 
 
 def _prepare(
@@ -490,7 +489,7 @@ def _prepare(
     chunk_rows: int,
     progress: bool,
     client: Client,
-    in_pieces: bool = False,
+    chunks: Sequence[pd.DataFrame] | None = None,
     files: FileStep | None = None,
 ) -> _Job:
     """Check everything that can be checked before the first row is sent."""
@@ -499,9 +498,9 @@ def _prepare(
     builder = PayloadBuilder(rows, mapping, inherited)
     if files is not None:
         files(rows, builder, mapping, chunk_rows=chunk_rows, progress=progress, client=client)
-    if in_pieces:
-        _, tasks = told_apart(rows, mapping, inherited, InMemory(), first_row=0)
-        return _Job(rows, mapping, builder, tasks, client)
+    if chunks is not None:
+        tasks, bodies = all_told_apart(chunks, mapping, inherited)
+        return _Job(rows, mapping, builder, tasks, client, bodies)
 
     def payloads() -> Iterator[Any]:
         with bars.bar(len(rows), "Checking", "rows", progress=progress and len(rows) > chunk_rows) as bar:
@@ -527,6 +526,11 @@ def _refuse_bad_rows(tasks: Sequence[Task]) -> None:
 def _work(job: _Job, decisions: Sequence[Decision], chosen: set[int], chunk_rows: int) -> Iterator[Work]:
     """Make the bodies again, a chunk at a time, of the tasks that are sent."""
     by_first_row = {job.tasks[at].positions[0]: at for at in chosen}
+    if job.bodies is not None:
+        for first, place in by_first_row.items():
+            task = job.tasks[place]
+            yield Work(place, task, decisions[place], with_id(job.bodies[first], task.unique_id))
+        return
     for chunk in job.builder.chunks(chunk_rows):
         if not any(position in by_first_row for position in chunk):
             continue

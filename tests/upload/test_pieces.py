@@ -120,6 +120,40 @@ def test_plan_takes_what_can_be_read_again_and_refuses_what_cannot(client: rf.Cl
     assert planned["error_code"].tolist() == [None, None, "duplicate_unique_id", "missing_parameter"]
 
 
+@pytest.mark.parametrize(
+    ("more", "actions"),
+    [
+        ({"unique_id": "id"}, ["create", "create", "invalid", "invalid"]),
+        ({"unique_id": "id", "chunk_rows": 3}, ["invalid", "create", "invalid", "invalid"]),
+        ({"duplicates": "share", "limit": 1}, ["create", "wait", "create", "invalid"]),
+    ],
+)
+def test_a_plan_of_pieces_tells_what_chunks_of_this_size_become(
+    client: rf.Client, more: dict[str, Any], actions: list[str]
+) -> None:
+    """An id on two bodies, and rows that share the task of a chunk before."""
+    rows = pd.DataFrame({"text": ["a", "b", "c", None], "id": ["x", "y", "x", "z"]})
+    if "limit" in more:
+        rows["text"] = ["a", "b", "a", None]
+    options = {**OPTIONS, "client": client, "chunk_rows": 2, **more}
+    source = [rows.iloc[:1], rows.iloc[1:]]
+    planned = rf.plan(source, **options)
+    assert planned["action"].tolist() == actions
+    outcomes = receipts(rf.submit(source, **options))["outcome"].tolist()
+    as_planned = {"create": "created", "wait": "unsent", "invalid": "failed"}
+    assert outcomes == [as_planned[action] for action in actions][: len(outcomes)]
+
+
+def test_a_plan_of_pieces_lets_refused_rows_wait_under_a_limit(sandbox: rf.Sandbox, client: rf.Client) -> None:
+    """As the submission does."""
+    sandbox.faults.add("status", method="POST", path="/task/*", status=413, times=1)
+    source = list(pieces("a", "b", "c"))
+    assert told(submit(source, client)) == {"failed": 1, "created": 2}
+    planned = rf.plan(source, **OPTIONS, client=client, limit=3)
+    assert planned["action"].value_counts().to_dict() == {"have": 2, "wait": 1}
+    assert told(submit(source, client, limit=3)) == {"unsent": 1, "created": 2}
+
+
 # Across chunks
 
 
