@@ -17,6 +17,9 @@ run stopped in good order before it went out; else what came of it: `created`, `
 `changed`. `generation` counts the keys that were used up, `sent_hash` is of what was sent, `first_sent_at` the Unix
 time of the first intent of this generation; `maybe_sent` says whether some sending may have been carried out unseen;
 `task_id`, `task_status`, `error_code`, `error_message` and `tries` are those of the receipt.
+
+`files(path, sha256, url)` is there once a submission uploaded files: the path on this machine, what lay there when it
+was read last, and its address at the service. By it a row whose file is gone meanwhile is still the row that it was.
 """
 
 from __future__ import annotations
@@ -52,6 +55,8 @@ CREATE TABLE rows(
   first_sent_at REAL NOT NULL, maybe_sent INTEGER NOT NULL, task_id TEXT, task_status TEXT,
   error_code TEXT, error_message TEXT, tries INTEGER NOT NULL) WITHOUT ROWID;
 """
+_FILES: Final = """CREATE TABLE IF NOT EXISTS files(
+  path TEXT PRIMARY KEY, sha256 TEXT NOT NULL, url TEXT NOT NULL) WITHOUT ROWID"""
 _COLUMNS: Final = (
     "row_key, state, generation, sent_hash, first_sent_at, maybe_sent, task_id, task_status, "
     "error_code, error_message, tries"
@@ -255,6 +260,24 @@ class Journal:
             self._db.execute("BEGIN")
             self._db.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)", lines)
             self._db.execute("COMMIT")
+
+    def note_files(self, files: Mapping[str, tuple[str, str]]) -> None:
+        """Keep the hash and the address of each file that was uploaded, by its path."""
+        if not files:
+            return
+        lines = [(path, *about) for path, about in files.items()]
+        with self._guarded("cannot be written"), self._transaction():
+            self._db.execute(_FILES)
+            self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", lines)
+
+    def files(self, paths: Iterable[str]) -> dict[str, tuple[str, str]]:
+        """Look up the hash and the address of files that were uploaded; those that never were are left out."""
+        with self._guarded("cannot be read"):
+            if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'files'").fetchone():
+                return {}
+            query = "SELECT path, sha256, url FROM files WHERE path = ?"
+            found = (self._db.execute(query, (path,)).fetchone() for path in paths)
+            return {path: (sha256, url) for path, sha256, url in filter(None, found)}
 
     def counts(self) -> dict[str, int]:
         """Count the entries by state."""

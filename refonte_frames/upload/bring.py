@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
@@ -15,16 +16,22 @@ from refonte_frames.frames import comes_in_pieces
 from refonte_frames.resources import files
 from refonte_frames.resources.creations import Refused
 from refonte_frames.resources.file_rows import local_file
+from refonte_frames.upload.opening import open_journal
 from refonte_frames.upload.payloads import Brought
 from refonte_frames.upload.preflight import project_of
 from refonte_frames.upload.receipts import unsent_receipt
 
 if TYPE_CHECKING:
-    from refonte_frames.client import Client
-    from refonte_frames.upload.mapping import RowMapping
-    from refonte_frames.upload.payloads import PayloadBuilder
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["FileStep", "bring_files", "read_files", "refuse_pieces"]
+    from refonte_frames.client import Client
+    from refonte_frames.journal import Journal
+    from refonte_frames.upload.mapping import RowMapping
+
+__all__ = ["FileStep", "bring_files", "note_files", "read_files", "refuse_pieces"]
+
+#: The error of a file that is gone.
+_GONE: Final = "no_such_file"
 
 
 class FileStep(Protocol):
@@ -33,14 +40,14 @@ class FileStep(Protocol):
     def __call__(
         self,
         rows: pd.DataFrame,
-        builder: PayloadBuilder,
+        names: Sequence[str],
         mapping: RowMapping,
         *,
-        chunk_rows: int,
+        journal: Path,
         progress: bool,
         client: Client,
-    ) -> None:
-        """Have the builder know the files."""
+    ) -> dict[str, Brought]:
+        """Tell what became of the files that the rows name, by their names."""
 
 
 def refuse_pieces(source: Any, *, upload_files: bool) -> None:
@@ -59,9 +66,9 @@ def refuse_pieces(source: Any, *, upload_files: bool) -> None:
 
 
 def bring_files(
-    rows: pd.DataFrame, builder: PayloadBuilder, mapping: RowMapping, *, chunk_rows: int, progress: bool, client: Client
-) -> None:
-    """Upload the files that the rows name, each once, and have the builder use their addresses.
+    rows: pd.DataFrame, names: Sequence[str], mapping: RowMapping, *, journal: Path, progress: bool, client: Client
+) -> dict[str, Brought]:
+    """Upload the files that the rows name, each once, and tell their addresses.
 
     `rf.files.upload` keeps a journal of its own, so that a kill in the middle doubles no file.
 
@@ -70,9 +77,8 @@ def bring_files(
     RefonteError
         What stopped the uploads, with the ``.receipt`` of the rows: none of them was sent.
     """
-    names = builder.local_files(chunk_rows)
     if not names:
-        return
+        return {}
     # A frame, since a path that looks like a URL would be read as one.
     wanted = pd.DataFrame({"path": [_path_of(name) for name in names]})
     try:
@@ -86,20 +92,44 @@ def bring_files(
             brought[name] = Brought(str(line["attachment_url"]), str(line["sha256"]))
         else:
             brought[name] = Brought(error=CellError(str(line["error_code"]), f"attachment: {line['error_message']}"))
-    builder.bring(brought)
+    return brought | _remembered(client, journal, brought)
 
 
 def read_files(
     rows: pd.DataFrame,  # noqa: ARG001 - the same arguments as of bring_files
-    builder: PayloadBuilder,
+    names: Sequence[str],
     mapping: RowMapping,  # noqa: ARG001
     *,
-    chunk_rows: int,
+    journal: Path,
     progress: bool,  # noqa: ARG001
-    client: Client,  # noqa: ARG001
-) -> None:
+    client: Client,
+) -> dict[str, Brought]:
     """Read the files that the rows name, since their ids hang on the content, and send nothing."""
-    builder.bring({name: _read(name) for name in builder.local_files(chunk_rows)})
+    found = {name: _read(name) for name in names}
+    return found | _remembered(client, journal, found)
+
+
+def note_files(book: Journal, brought: Mapping[str, Brought]) -> None:
+    """Keep in the journal what was uploaded, for the day on which the files are gone."""
+    book.note_files({_place(name): (file.sha256, file.url) for name, file in brought.items() if file.error is None})
+
+
+def _remembered(client: Client, journal: Path, brought: Mapping[str, Brought]) -> dict[str, Brought]:
+    """Take the files that are gone for what they were when this journal's submission uploaded them."""
+    gone = [name for name, file in brought.items() if file.error is not None and file.error.code == _GONE]
+    if not gone or not journal.exists() or not journal.stat().st_size:
+        return {}
+    with open_journal(client, journal, is_read_only=True) as book:
+        known = book.files(map(_place, gone))
+    return {
+        name: Brought(url, sha256)
+        for name, (sha256, url) in ((name, known[_place(name)]) for name in gone if _place(name) in known)
+    }
+
+
+def _place(name: str) -> str:
+    """Name a file by the whole path, wherever the program was started; links are not followed."""
+    return os.path.abspath(_path_of(name))  # noqa: PTH100 - Path.absolute keeps the dots
 
 
 def _read(name: str) -> Brought:

@@ -3,7 +3,9 @@
 The recipe (version 1, kept in every journal): SHA-256 over the canonical JSON of what is to be labeled, that is the
 body without metadata, tags, priority, callback_url, clear_unique_id_on_error and unique_id, with the type. Canonical
 means: keys sorted, text in Unicode NFC, whole numbers without a fraction (5.0 is 5), URLs without fragment and
-without the parameters that sign them. The first 26 characters of its base32 form (lower case, 130 bits) end the id.
+without the parameters that sign them. A file of this machine that `submit` uploads enters as ``sha256:`` and the hex
+SHA-256 of its bytes, under whatever path and address. The first 26 characters of the base32 form (lower case, 130
+bits) end the id.
 """
 
 from __future__ import annotations

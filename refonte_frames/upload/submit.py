@@ -23,7 +23,7 @@ from refonte_frames.errors import (
 )
 from refonte_frames.frames import as_pandas, can_be_read_once, comes_in_pieces, pieces_of
 from refonte_frames.interrupts import noted_interrupts
-from refonte_frames.upload.bring import FileStep, bring_files, read_files, refuse_pieces
+from refonte_frames.upload.bring import FileStep, bring_files, note_files, read_files, refuse_pieces
 from refonte_frames.upload.chunks import chunks_of, joined
 from refonte_frames.upload.collector import uncollected
 from refonte_frames.upload.foresight import foresee, with_foreseen
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from refonte_frames.upload.payloads import Brought
     from refonte_frames.upload.report import SubmitReport
 
 __all__ = ["plan", "submit"]
@@ -176,7 +177,8 @@ def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
         Asks the service to free a task's id when the task ends in error.
     upload_files : bool
         Upload the files of this machine that stand among the attachments first, each once (see `rf.files.upload`);
-        rows are then known by the files' content. False: such a row fails, and says so. Frames only, not pieces.
+        rows are then known by the files' content. A file that is gone since counts as what it was when this journal's
+        submission uploaded it. False: such a row fails, and says so. Frames only, not pieces.
     progress : bool
         False shows no bar. ``REFONTE_PROGRESS=0`` does that everywhere.
     client : Client, optional
@@ -269,6 +271,7 @@ def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
             rows_in,
             request,
             chunk_rows=chunk_rows,
+            journal=journal,
             progress=progress,
             client=client,
             files=bring_files if upload_files else None,
@@ -281,6 +284,7 @@ def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
             take_open_occurrences(book, job.tasks)
             decisions = hold_against(book, job.tasks, resubmit)
             chosen, rows = choose(job.tasks, decisions, limit)
+        note_files(book, job.files)
         began_at = note_begin(book, job.mapping, len(rows_in))
         with bars.bar(rows, "Submitting", "rows", progress=progress) as bar:
             run = Run(job.client, book, tuple(resubmit), on_error == "raise", bar)
@@ -400,6 +404,7 @@ Write columns={'attachment': 'text'}.
             rows,
             request,
             chunk_rows=chunk_rows,
+            journal=journal,
             progress=progress,
             client=client,
             chunks=chunks,
@@ -448,6 +453,7 @@ class _Job:
     builder: PayloadBuilder
     tasks: list[Task]
     client: Client
+    files: Mapping[str, Brought]
     bodies: Mapping[int, bytes] | None = None
 
 
@@ -487,6 +493,7 @@ def _prepare(
     request: MappingRequest,
     *,
     chunk_rows: int,
+    journal: str | os.PathLike[str] | None,
     progress: bool,
     client: Client,
     chunks: Sequence[pd.DataFrame] | None = None,
@@ -496,11 +503,16 @@ def _prepare(
     mapping = resolve_mapping(list(rows.columns), request)
     inherited = inherited_parameters(client, mapping)
     builder = PayloadBuilder(rows, mapping, inherited)
+    brought: dict[str, Brought] = {}
     if files is not None:
-        files(rows, builder, mapping, chunk_rows=chunk_rows, progress=progress, client=client)
+        names = builder.local_files(chunk_rows)
+        brought = files(
+            rows, names, mapping, journal=journal_path(client, mapping, journal), progress=progress, client=client
+        )
+        builder.bring(brought)
     if chunks is not None:
         tasks, bodies = all_told_apart(chunks, mapping, inherited)
-        return _Job(rows, mapping, builder, tasks, client, bodies)
+        return _Job(rows, mapping, builder, tasks, client, {}, bodies)
 
     def payloads() -> Iterator[Any]:
         with bars.bar(len(rows), "Checking", "rows", progress=progress and len(rows) > chunk_rows) as bar:
@@ -509,7 +521,7 @@ def _prepare(
                 bar.update(len(chunk))
 
     tasks = tell_apart(payloads(), mapping.duplicates, has_own_ids=mapping.unique_id is not None)
-    return _Job(rows, mapping, builder, tasks, client)
+    return _Job(rows, mapping, builder, tasks, client, brought)
 
 
 def _refuse_bad_rows(tasks: Sequence[Task]) -> None:

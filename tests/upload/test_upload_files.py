@@ -110,6 +110,22 @@ def test_a_file_that_is_not_there_fails_its_row_only(client: rf.Client, images: 
     assert "none.jpg" in receipt["error_message"].iloc[1]
 
 
+def test_a_file_that_is_gone_leaves_its_row_the_task(client: rf.Client, images: list[Path]) -> None:
+    """The journal knows what lay there, whoever asks; a file that it never saw still fails its row."""
+    frame = pd.DataFrame({"image": list(map(str, images))})
+    first = submit(frame, client, limit=2)
+    for image in images:
+        image.unlink()
+    options = {**OPTIONS, "client": client, "upload_files": True}
+    assert rf.plan(frame, **options)["action"].tolist() == ["have", "have", "create"]
+    receipt = submit(frame, client)
+    assert receipt["outcome"].tolist() == ["created"] * 3
+    assert receipt["task_id"].tolist()[:2] == first["task_id"].tolist()[:2]
+    assert sorted(task["params"]["attachment"] for task in tasks_of(client)) == sorted(files_of(client))
+    never = pd.DataFrame({"image": [f"{images[0]}.jpg"]})
+    assert submit(never, client)["error_code"].tolist() == ["no_such_file"]
+
+
 def test_without_the_option_a_path_is_an_error_that_names_it(client: rf.Client, images: list[Path]) -> None:
     """And `rf.files.upload`; nothing is uploaded."""
     receipt = submit(pd.DataFrame({"image": [str(images[0])]}), client, upload_files=False)
