@@ -131,7 +131,8 @@ class LaborTable:
         While somebody was called, its world may have been emptied, and its number given to another plan.
         """
         rows = self._db.execute("SELECT id, due_ms, world, task, value FROM event WHERE id = ?", (event.row,))
-        if [Event(*row, msgspec.json.decode(text)) for *row, text in rows] != [event]:
+        values = [(*row, msgspec.json.decode(text)) for *row, text in rows]
+        if [Event(*each) for each in values] != [event]:
             return False
         self.drop_events([event.row])
         return True
