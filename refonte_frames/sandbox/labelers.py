@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from refonte_frames.sandbox.draws import Draws, joined
 from refonte_frames.sandbox.lifecycle import content_digest
 from refonte_frames.sandbox.responses import answer_of, score, truth_of, with_uuids
+from refonte_frames.sandbox.task_types import understood
 
 if TYPE_CHECKING:
     from refonte_frames.sandbox.lifecycle import Task
@@ -110,8 +111,8 @@ def _logit(chance: float) -> float:
 
 def truth_about(seed: int, task: Task) -> Truth:
     """Give the truth about a task's content."""
-    params = task.doc["params"]
-    draws = Draws.of(seed, "content", content_digest(task.type, params))
+    params = understood(task.type, task.doc["params"])
+    draws = Draws.of(seed, "content", content_digest(task.type, task.doc["params"]))
     truth = truth_of(task.type, params, draws)
     if "annotations" in truth:
         own = _draws_of(seed, task.key).sub("truth")
@@ -145,7 +146,7 @@ def _draws_of(seed: int, key: str) -> Draws:
 
 def _attempt(draws: Draws, task: Task, truth: Truth, number: int, labeler: Labeler, duty_ms: int) -> Attempt:
     own = draws.sub("attempt", labeler.email)
-    work = try_task(own, labeler, task.type, task.doc["params"], truth, duty_ms)
+    work = try_task(own, labeler, task.type, understood(task.type, task.doc["params"]), truth, duty_ms)
     mark = score(task.type, truth.response, work.response)
     return Attempt(number, labeler.email, work.duration_ms, work.response, mark)
 

@@ -9,6 +9,7 @@ from refonte_frames.sandbox import checks, labelers
 from refonte_frames.sandbox.clock import stamp
 from refonte_frames.sandbox.draws import Draws
 from refonte_frames.sandbox.responses import score
+from refonte_frames.sandbox.task_types import understood
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -119,7 +120,7 @@ def _attempts(seed: int, task: QualityTask, email: str, until_ms: int) -> list[Q
             break
         # Having seen the right answer once helps with the next try.
         known = labelers.Truth(task.doc["expected_response"], 0.8 * draws.normal("difficulty") - 0.7 * (number - 1))
-        params = task.doc["params"]
+        params = understood(task.type, task.doc["params"])
         work = labelers.try_task(own, person, task.type, params, known, due_ms)
         mark = score(task.type, known.response, work.response)
         found.append(

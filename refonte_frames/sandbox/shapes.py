@@ -175,10 +175,15 @@ def _attribute(name: str, spec: Params, draws: Draws) -> Any:
 
 
 def blur_annotations(params: Params, truth: Response, draws: Draws, correct: float) -> Response:
-    """Miss some, mislabel some, and draw every box a little off: the better the labeler, the less."""
+    """Miss some, mislabel some, and draw every box a little off: the better the labeler, the less.
+
+    What is no object in a hypothesis' annotations, or an expected response's, nobody repeats.
+    """
     kept = []
     annotations = truth.get("annotations")
     for n, item in enumerate(annotations if isinstance(annotations, list) else []):
+        if not isinstance(item, dict):
+            continue
         inner = draws.sub("object", n)
         is_right = inner.uniform("is_right") < correct
         if is_right or inner.uniform("is_seen") < 0.5:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from refonte_frames.api import ATTACHMENT_TYPES, MAX_TAGS, OTHER_TASK_TYPES, PRIORITY_MAX, PRIORITY_MIN
@@ -12,7 +13,17 @@ from refonte_frames.sandbox.exchange import Refusal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["COMMON", "TYPES", "TypeRule", "check_params", "check_tags", "rule_of", "tag_list", "unknown_names"]
+__all__ = [
+    "COMMON",
+    "TYPES",
+    "TypeRule",
+    "check_params",
+    "check_tags",
+    "rule_of",
+    "tag_list",
+    "understood",
+    "unknown_names",
+]
 
 
 def tag_list(value: Any) -> str:
@@ -203,6 +214,20 @@ def unknown_names(task_type: str, body: Mapping[str, Any]) -> tuple[str, ...]:
     """Name what a creation request holds and the documents do not know."""
     known = TYPES[task_type].names
     return tuple(n for n, value in body.items() if n not in COMMON and n not in known and value is not None)
+
+
+def understood(task_type: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Give the parameters of a stored task that mean something for its type.
+
+    The others were neither checked nor refused, only warned of: a ``hypothesis`` of a comparison may be anything.
+    """
+    known = _names_of(task_type)
+    return params if params.keys() <= known else {name: value for name, value in params.items() if name in known}
+
+
+@cache
+def _names_of(task_type: str) -> frozenset[str]:
+    return TYPES[task_type].names
 
 
 _NO_ATTACHMENT = Refusal(400, "Please include an attachment or attachments parameter")

@@ -11,6 +11,7 @@ from refonte_frames.sandbox import deliveries, labelers, lifecycle, quality_task
 from refonte_frames.sandbox.clock import stamp
 from refonte_frames.sandbox.exchange import Refusal
 from refonte_frames.sandbox.labor_table import StoredAttempt
+from refonte_frames.sandbox.task_types import understood
 
 if TYPE_CHECKING:
     from refonte_frames.sandbox.exchange import World
@@ -37,7 +38,7 @@ _SWEEP_ROWS = 1000
 
 def is_unreachable(task: Task, patterns: tuple[str, ...]) -> list[str]:
     """Name the attachments of a task that cannot be downloaded."""
-    params = task.doc["params"]
+    params = understood(task.type, task.doc["params"])
     found = params.get("attachments") or [params.get("attachment")]
     urls = [item.get("content") if isinstance(item, dict) else item for item in found]
     return [url for url in urls if isinstance(url, str) and any(fnmatchcase(url, p) for p in patterns)]

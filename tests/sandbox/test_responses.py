@@ -209,6 +209,37 @@ def test_an_odd_hypothesis_makes_no_labeler_stumble(vertices: Any) -> None:
     assert answer["annotations"][0]["vertices"] == vertices
 
 
+@pytest.mark.parametrize("item", [None, 1, "box", [1]])
+def test_what_is_no_annotation_is_not_repeated(item: Any) -> None:
+    """By a labeler who gets everything wrong, and by one who gets everything right."""
+    truth = {"annotations": [item, {"type": "box", "label": "cat", "left": 1, "top": 1}]}
+    for correct in (0.0, 1.0):
+        for n in range(5):
+            answer = answer_of("imageannotation", {"geometries": {"box": {}}}, truth, Draws.of(n, "labeler"), correct)
+            assert all(isinstance(each, dict) for each in answer["annotations"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "params"),
+    [
+        ("comparison", {"attachments": ["a", "b"], "attachment_type": "text", "choices": ["a", "b"], "hypothesis": 1}),
+        ("audiotranscription", {"attachment": "a", "hypothesis": ["a"]}),
+        ("pointannotation", {"attachment": "a", "objects_to_annotate": ["cat"], "hypothesis": "x"}),
+        ("lidarlinking", {"lidar_task": "a", "attachments": True}),
+        ("namedentityrecognition", {"text": "Ada", "labels": ["who"], "attachments": 5}),
+    ],
+)
+def test_a_name_that_the_type_does_not_know_is_without_effect(
+    test_world: Any, kind: str, params: dict[str, Any]
+) -> None:
+    """As the warning says, whatever its value: no other type's rule is applied to it."""
+    reply = test_world.call("POST", f"/task/{kind}", json=params)
+    assert reply.status_code == 200
+    assert "Unknown parameters without effect" in reply.headers["warning"]
+    done = test_world.ok("GET", f"/task/{reply.json()['task_id']}")
+    assert (done["status"], done["params"]) == ("completed", params)
+
+
 def test_a_hypothesis_is_the_made_up_truth() -> None:
     """With its own ids, where it has some."""
     hypothesis = {"annotations": [{"uuid": "mine", "type": "box", "label": "cat"}, {"type": "box", "label": "dog"}]}
