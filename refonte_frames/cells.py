@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
-__all__ = ["ABSENT", "CellError", "Column", "holds_broken_integers", "json_column", "json_value"]
+__all__ = ["ABSENT", "CellError", "Column", "holds_broken_integers", "json_column", "json_value", "own_id"]
 
 
 class _Absent(enum.Enum):
@@ -133,6 +133,32 @@ def json_column(series: pd.Series[Any], *, is_broken_integers: bool | None = Non
         # One by one, pandas takes five times as long to hand out the cells of such a column.
         return _each(series.to_numpy(dtype=object).tolist(), json_value)
     return _each(list(series), json_value)
+
+
+def own_id(value: Any, column: Hashable, *, has_broken_integers: bool) -> str:
+    """Take a converted cell, which is not empty, as an id of the caller's own.
+
+    Raises
+    ------
+    CellError
+        It is no text or integer that would read the same tomorrow.
+
+    Examples
+    --------
+    >>> own_id(7, "scene", has_broken_integers=False)
+    '7'
+    """
+    if has_broken_integers:
+        raise CellError(
+            "id_was_float",
+            f"the ids in {column!r} became floats because of empty cells; "
+            f"read the column as text, or use frame[{column!r}].astype('Int64')",
+        )
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, str) and value:
+        return value
+    raise CellError("bad_unique_id", f"unique_id is a text that is not empty, or an integer, not {value!r}")
 
 
 def _arrow_cells(series: pd.Series[Any]) -> list[Any]:

@@ -112,7 +112,8 @@ class Client:
         self.max_workers = int(max_workers)
         self.state_dir = Path(state_dir or os.environ.get(STATE_VARIABLE) or _default_state_dir())
         self._line = _Line(Gate(self.max_workers))
-        self._own_counts: Counter[str] | None = None
+        #: Of the run that this client was made for, behind those of the runs that it is a part of.
+        self._own_counts: tuple[Counter[str], ...] = ()
 
     def _renew_after_fork(self) -> None:
         """Begin anew in a forked process: two that read from one connection read each other's answers."""
@@ -123,11 +124,11 @@ class Client:
         """Return a client that is this one in all, but tells its own requests only.
 
         Several threads may share a client, and each run says what itself has asked. Connections and pace are shared,
-        and this client goes on to count what all of them ask.
+        and this client goes on to count what all of them ask; a run counts what runs within it ask, too.
         """
         self._renew_after_fork()
         alike = copy.copy(self)
-        alike._own_counts = Counter()  # noqa: SLF001 - a Client too
+        alike._own_counts = (*self._own_counts, Counter())  # noqa: SLF001 - a Client too
         return alike
 
     @property
@@ -233,7 +234,7 @@ class Client:
     def requests_by_status(self) -> dict[str, int]:
         """Count the answers so far by status; ``no_reply`` counts requests without one."""
         with self._line.lock:
-            return dict(self._line.counts if self._own_counts is None else self._own_counts)
+            return dict(self._own_counts[-1] if self._own_counts else self._line.counts)
 
     @property
     def was_answered(self) -> bool:
@@ -276,9 +277,8 @@ class Client:
 
     def _count(self, kind: str) -> None:
         with self._line.lock:
-            self._line.counts[kind] += 1
-            if self._own_counts is not None:
-                self._own_counts[kind] += 1
+            for counts in (self._line.counts, *self._own_counts):
+                counts[kind] += 1
 
 
 def outcome_of(answer: Reply | NoReplyError) -> retries.Outcome:

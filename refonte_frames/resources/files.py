@@ -275,7 +275,7 @@ def _carry_out(
     progress: bool,
     client: Client | None,
 ) -> pd.DataFrame:
-    client = resolve_client(client)
+    client = resolve_client(client).for_one_run()
     undertaking = Undertaking(
         name=f"files.{function}",
         unit="files",

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from refonte_frames.api import AUDIT_RESULTS, MAX_TAGS
-from refonte_frames.cells import ABSENT, CellError, Column, json_column
+from refonte_frames.cells import ABSENT, CellError, Column, json_column, own_id
 from refonte_frames.client import Client, resolve_client
 from refonte_frames.errors import ColumnError, InputError
 from refonte_frames.frames import as_pandas
@@ -770,17 +770,10 @@ def _own_id(converted: Column, at: int, column: Hashable) -> str | Refused:
         return _cell_error(column, converted.errors[at])
     if value is ABSENT:
         return Refused("null_unique_id", f"the cell in {column!r} is empty; rf.clear_unique_ids takes ids away")
-    if converted.holds_broken_integers:
-        return Refused(
-            "id_was_float",
-            f"the ids in {column!r} became floats because of empty cells; "
-            f"read the column as text, or use frame[{column!r}].astype('Int64')",
-        )
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    if isinstance(value, str) and value:
-        return value
-    return Refused("bad_unique_id", f"unique_id is a text that is not empty, or an integer, not {value!r}")
+    try:
+        return own_id(value, column, has_broken_integers=converted.holds_broken_integers)
+    except CellError as error:
+        return Refused(error.code, str(error))
 
 
 def _audits(rows: pd.DataFrame, accepted: Hashable, comments: Hashable | None) -> list[Change | Refused]:

@@ -70,6 +70,11 @@ class Undertaking:
     ) -> pd.DataFrame:
         """Bring everything to the service and put what became of it behind its rows.
 
+        Parameters
+        ----------
+        client : Client
+            Made for this one run, since the receipt tells its requests.
+
         Raises
         ------
         RefonteError
@@ -78,7 +83,6 @@ class Undertaking:
             After Ctrl-C.
         """
         began = time.monotonic()
-        before = Counter(client.requests_by_status())
         with (
             Journal(
                 self.journal, host=client.host, key_fingerprint=client.key_fingerprint, purpose=self.purpose
@@ -98,7 +102,7 @@ class Undertaking:
         receipt.attrs["refonte"] = {
             "counts": _counts(receipt),
             "seconds": round(time.monotonic() - began, 3),
-            "requests_by_status": dict(Counter(client.requests_by_status()) - before),
+            "requests_by_status": client.requests_by_status(),
             "journal": str(self.journal),
         }
         self._finish(receipt, run)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import pandas as pd
 
-from refonte_frames.cells import ABSENT, CellError, Column, holds_broken_integers, json_column
+from refonte_frames.cells import ABSENT, CellError, Column, holds_broken_integers, json_column, own_id
 from refonte_frames.errors import ColumnError, InputError
 from refonte_frames.upload.checks import CHECKS, TIDIED, check_attachments, check_fields, is_local_file, tidy_field
 from refonte_frames.upload.identity import Canon, CanonOrder, canonical_bytes, id_prefix, id_tails, is_auto_id
@@ -458,17 +458,7 @@ def _own_id(value: Any, mapping: RowMapping, *, has_broken_integers: bool) -> st
         if mapping.makes_ids:
             return None
         raise CellError("null_unique_id", f"the row has no value in {column!r}, the column of unique_id")
-    if has_broken_integers:
-        raise CellError(
-            "id_was_float",
-            f"the ids in {column!r} became floats because of empty cells; "
-            f"read the column as text, or use frame[{column!r}].astype('Int64')",
-        )
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    if isinstance(value, str) and value:
-        return value
-    raise CellError("bad_unique_id", f"unique_id is a text that is not empty, or an integer, not {value!r}")
+    return own_id(value, column, has_broken_integers=has_broken_integers)
 
 
 def key_codes(keys: pd.Series[Any]) -> np.ndarray[tuple[int], np.dtype[np.intp]]:

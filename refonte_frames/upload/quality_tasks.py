@@ -140,7 +140,7 @@ def create(  # noqa: PLR0913 - submit's arguments, and the answers
     wanted = _Reading(kind, expected, initial, unique_id, duplicates, group_by).wanted(
         rows, type=type, project=project, batch=batch, columns=columns, metadata=metadata, params=params
     )
-    client = resolve_client(client)
+    client = resolve_client(client).for_one_run()
     undertaking = Undertaking(
         name=f"quality_tasks.create ({kind})",
         unit="tasks",

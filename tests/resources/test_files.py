@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +77,19 @@ def test_rows_keep_their_order_index_and_columns(client: Client, project: str, f
     assert done["outcome"].tolist() == ["created"] * 3
     assert done["sha256"].tolist() == [hashlib.sha256(name.encode()).hexdigest() for name in names]
     pd.testing.assert_frame_equal(frame, before)
+
+
+def test_uploads_in_threads_tell_their_own_requests(client: Client, project: str, folder: Path) -> None:
+    """However many share a client: a look at the project, and one request a file."""
+    names = write(folder, 40)
+
+    def uploaded(at: int) -> dict[str, int]:
+        own = names[at * 20 : at * 20 + 20]
+        done = upload(own, client, folder, project=project, journal=folder / f"{at}.journal")
+        return dict(done.attrs["refonte"]["requests_by_status"])
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(uploaded, range(2))) == [{"200": 21}] * 2
 
 
 @pytest.mark.parametrize(

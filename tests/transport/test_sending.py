@@ -83,12 +83,15 @@ def test_a_last_try_that_never_left_does_not_hide_one_that_may_have_been_carried
 
 
 def test_each_run_tells_its_own_requests_and_the_client_tells_all() -> None:
-    """Threads that share a client do not count each other's."""
-    with RawServer([answer(), answer(), answer()]) as server, rf.Client("live_x", server.base_url) as client:
+    """Threads that share a client do not count each other's; a run counts those of the runs within it."""
+    with RawServer([answer(), answer(), answer(), answer()]) as server, rf.Client("live_x", server.base_url) as client:
         first, second = client.for_one_run(), client.for_one_run()
         first.send(Call.get("tasks"))
         second.send(Call.get("tasks"))
         second.send(Call.get("tasks"))
+        within = second.for_one_run()
+        within.send(Call.get("tasks"))
     assert first.requests_by_status() == {"200": 1}
-    assert second.requests_by_status() == {"200": 2}
-    assert client.requests_by_status() == {"200": 3}
+    assert second.requests_by_status() == {"200": 3}
+    assert within.requests_by_status() == {"200": 1}
+    assert client.requests_by_status() == {"200": 4}
