@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-import pyarrow as pa
 from msgspec import Raw
 
 from refonte_frames.client import Client, resolve_client
@@ -17,6 +16,7 @@ from refonte_frames.export.attempt_rows import AttemptDecoder, table_of, tells_o
 from refonte_frames.export.drift import Drift
 from refonte_frames.export.keyed import replace_by_key
 from refonte_frames.export.passes import View, ids_from
+from refonte_frames.export.streams import stream_of
 from refonte_frames.lookup import chunks_of
 from refonte_frames.pages import read_pages
 from refonte_frames.progress import bar
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     import pandas as pd
+    import pyarrow as pa
 
     from refonte_frames.export.passes import Ids
     from refonte_frames.export.report import ExportReport
@@ -169,10 +170,10 @@ def scan_attempts(
         with bar(None, "Reading", "attempts", progress=progress) as shown:
             reading = _Reading(asker, wanted)
             table = reading.table(Drift(), shown.update)
-        reading.warn(stacklevel=2)
+        reading.warn(stacklevel=4)
         yield from table.to_batches()
 
-    return pa.RecordBatchReader.from_batches(ATTEMPTS, batches())
+    return stream_of(ATTEMPTS, batches())
 
 
 def export_attempts(

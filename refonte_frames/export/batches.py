@@ -19,6 +19,7 @@ from refonte_frames.export.drift import Drift
 from refonte_frames.export.filters import filters_of
 from refonte_frames.export.passes import View
 from refonte_frames.export.spread import is_spread
+from refonte_frames.export.streams import stream_of
 from refonte_frames.progress import bar
 from refonte_frames.schemas import BATCHES
 from refonte_frames.transport.calls import Call
@@ -181,7 +182,7 @@ def scan_batches(
     def rows() -> Iterator[pa.RecordBatch]:
         yield from reading.table(asker, Drift(), progress=progress).to_batches()
 
-    return pa.RecordBatchReader.from_batches(BATCHES, rows())
+    return stream_of(BATCHES, rows())
 
 
 @dataclass(frozen=True, slots=True)

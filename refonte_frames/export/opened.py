@@ -22,6 +22,7 @@ from refonte_frames.export.layers import visible
 from refonte_frames.export.places import moving_files, places
 from refonte_frames.export.report import ExportReport
 from refonte_frames.export.spreadsheets import to_csv, to_excel
+from refonte_frames.export.streams import stream_of
 from refonte_frames.export.tables import DtypeBackend, check_options, names_of, to_pandas
 from refonte_frames.schemas import SCHEMA_VERSION
 
@@ -158,7 +159,8 @@ class ExportTable:
             As for `to_arrow`.
         """
         names = self._columns(columns)
-        return self.dataset().scanner(columns=names, filter=self._expression(filter)).to_reader()
+        rows = self.dataset().scanner(columns=names, filter=self._expression(filter)).to_reader()
+        return stream_of(rows.schema, rows)
 
     def to_csv(
         self,

@@ -18,6 +18,7 @@ from refonte_frames.export.columns import build
 from refonte_frames.export.filters import Filters, filters_of
 from refonte_frames.export.row_tasks import RowTasks, column_of, rows_of
 from refonte_frames.export.spread import spread
+from refonte_frames.export.streams import stream_of
 from refonte_frames.export.sweep import Batches, Source, Tally, plan_sweep, read_window, run_windows, warn_of_shortfall
 from refonte_frames.export.tables import DtypeBackend, check_options, names_of, to_pandas
 from refonte_frames.lookup import by_unique_ids, ids_of
@@ -277,9 +278,9 @@ def stream(table: str, wanted: Wanted, *, progress: bool, client: Client | None)
             read_pass = _Pass(source, wanted, shown)
             for _, found in read_pass.batches():
                 yield found[table]
-        read_pass.warn(stacklevel=3)
+        read_pass.warn(stacklevel=4)
 
-    return pa.RecordBatchReader.from_batches(SCHEMAS[table], batches())
+    return stream_of(SCHEMAS[table], batches())
 
 
 def warn_of_missing(what: str, missing: Sequence[str], *, stacklevel: int) -> None:
