@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from refonte_frames.sandbox import checks, labelers
 from refonte_frames.sandbox.clock import stamp
 from refonte_frames.sandbox.draws import Draws
+from refonte_frames.sandbox.lifecycle import content_digest
 from refonte_frames.sandbox.responses import score
 from refonte_frames.sandbox.task_types import understood
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from refonte_frames.sandbox.rules import TaskDraft
 
-__all__ = ["QualityAttempt", "QualityTask", "attempts_between", "new_quality_task"]
+__all__ = ["QualityAttempt", "QualityTask", "attempts_between", "keys_of", "new_quality_task"]
 
 KINDS = ("training", "evaluation")
 #: A failed training task is tried again; an evaluation is taken once.
@@ -99,18 +101,38 @@ def new_quality_task(
     return {"id": quality_id, "quality_type": kind, **served, **answers}
 
 
+def keys_of(tasks: Sequence[tuple[int, QualityTask]]) -> list[str]:
+    """Name what the draws of quality tasks depend on: the unique_id, else the content and how many like it came before.
+
+    Not the id, which holds the time: two runs with one seed would differ.
+
+    Parameters
+    ----------
+    tasks : sequence of (int, QualityTask)
+        All of them, oldest first, each with its world's number.
+    """
+    seen: Counter[tuple[int, str]] = Counter()
+    keys = []
+    for world, task in tasks:
+        asked = {name: task.doc[name] for name in ("quality_type", "params", "expected_response")}
+        digest = content_digest(task.type, asked)
+        seen[world, digest] += task.unique_id is None
+        keys.append(task.unique_id or f"{digest}:{seen[world, digest]}")
+    return keys
+
+
 def attempts_between(
-    seed: int, task: QualityTask, people: Sequence[str], *, after_ms: int, until_ms: int
+    seed: int, task: QualityTask, key: str, people: Sequence[str], *, after_ms: int, until_ms: int
 ) -> list[QualityAttempt]:
-    """List the attempts that fall into a span of the labelers' working time."""
-    found = [attempt for email in people for attempt in _attempts(seed, task, email, until_ms)]
+    """List the attempts that fall into a span of the labelers' working time; the key as `keys_of` gives it."""
+    found = [attempt for email in people for attempt in _attempts(seed, task, key, email, until_ms)]
     return [attempt for attempt in found if after_ms < attempt.due_ms]
 
 
-def _attempts(seed: int, task: QualityTask, email: str, until_ms: int) -> list[QualityAttempt]:
+def _attempts(seed: int, task: QualityTask, key: str, email: str, until_ms: int) -> list[QualityAttempt]:
     """Try until it is passed, given up, or the time is over."""
     person = labelers.persona(seed, email)
-    draws = Draws.of(seed, "quality", _key_of(task), email)
+    draws = Draws.of(seed, "quality", key, email)
     found: list[QualityAttempt] = []
     due_ms = task.duty_ms
     for number in range(1, _MOST_TRIES[task.kind] + 1):
@@ -127,7 +149,3 @@ def _attempts(seed: int, task: QualityTask, email: str, until_ms: int) -> list[Q
             QualityAttempt(own.uuid("attempt"), task, email, number, mark, work.response, due_ms, work.duration_ms)
         )
     return found
-
-
-def _key_of(task: QualityTask) -> str:
-    return task.unique_id or task.id

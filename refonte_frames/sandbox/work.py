@@ -182,9 +182,10 @@ def _try_quality_tasks(service: Service, begin_ms: int, begin_duty: int, end_dut
     """Let the labelers of each team, or the usual people where a team has none, try its quality tasks."""
     store, seed = service.store, service.seed
     found: list[tuple[int, quality_tasks.QualityAttempt]] = []
-    for row, task in store.quality.all():
+    tasks = store.quality.all()
+    for (row, task), key in zip(tasks, quality_tasks.keys_of(tasks), strict=True):
         people = _quality_people(service, row)
-        tries = quality_tasks.attempts_between(seed, task, people, after_ms=begin_duty, until_ms=end_duty)
+        tries = quality_tasks.attempts_between(seed, task, key, people, after_ms=begin_duty, until_ms=end_duty)
         found += [(row, attempt) for attempt in tries]
     for row, attempt in sorted(found, key=lambda pair: (pair[1].due_ms, pair[1].id)):
         store.quality.add_attempt(row, replace(attempt, completed_ms=begin_ms + attempt.due_ms - begin_duty))

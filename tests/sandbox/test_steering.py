@@ -134,6 +134,35 @@ def test_upload_order_worlds_and_restarts_change_no_answer(tmp_path: Any, world_
     assert results("live_one", forward, tmp_path / "1.db") == results("live_two", backward, tmp_path / "2.db")
 
 
+def create_quality_tasks(world: Any, order: list[int]) -> None:
+    """Create some, of which two are the same."""
+    world.ok("POST", "/projects", json={"type": "imageannotation", "name": "rapid", "rapid": True})
+    for number in order:
+        expected = {"annotations": [{"type": "box", "label": "cat", "left": number // 2, "top": 1}]}
+        asked = {"attachment": "i.png", "geometries": {"box": {"objects_to_annotate": ["cat", "dog"]}}}
+        body = {"project": "rapid", **asked, "expected_response": expected}
+        world.ok("POST", f"/{('training', 'evaluation')[number % 3 // 2]}_tasks/imageannotation", json=body)
+
+
+def attempts_at_quality_tasks(world: Any) -> list[str]:
+    """Read what people did, without ids and times."""
+    emails = [f"labeler{number:02d}@example.com" for number in range(1, 13)]
+    docs = world.ok("GET", "/quality/labelers", params={"labeler_emails": emails})["docs"]
+    names = ("quality_type", "labeler_email", "attempt_number", "score", "duration_secs", "response")
+    return sorted(str([doc[name] for name in names]) for doc in docs)
+
+
+def test_attempts_at_quality_tasks_do_not_depend_on_ids_and_order(own: Sandbox, world_of: Callable[..., Any]) -> None:
+    """Nor on the time, which ids hold: two runs with one seed would differ."""
+    worlds = [world_of(own, "live_quality-one"), world_of(own, "live_quality-two")]
+    for world, order in zip(worlds, ([0, 1, 2, 3, 4], [4, 2, 0, 3, 1]), strict=True):
+        create_quality_tasks(world, order)
+    own.work(days=2)
+    one, two = map(attempts_at_quality_tasks, worlds)
+    assert one == two
+    assert len(set(one)) > 20
+
+
 def test_equal_tasks_without_an_id_have_one_truth_and_answers_of_their_own(
     own: Sandbox, world_of: Callable[..., Any]
 ) -> None:
