@@ -139,11 +139,8 @@ def serve(
     --------
     It does not return before it is stopped, so start it in a terminal: ``refonte-frames callbacks serve kittens``.
 
-    >>> import os, signal, tempfile, threading
+    >>> import tempfile
     >>> import refonte_frames as rf
-    >>> def stop_at_once(url):
-    ...     threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
-    >>> rf.callbacks.serve(tempfile.mkdtemp(), auth_key="the key of the dashboard", port=0, on_ready=stop_at_once)
     >>> rf.callbacks.serve(tempfile.mkdtemp(), auth_key=[], port=0)
     Traceback (most recent call last):
     refonte_frames.errors.ConfigError: The callback auth key is empty: anybody could deliver. ...
