@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from refonte_frames.upload.payloads import key_codes
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Sequence
 
-__all__ = ["chunks_of", "joined"]
+__all__ = ["chunks_of", "counts_rows", "joined"]
 
 
 def chunks_of(
@@ -39,7 +40,7 @@ def chunks_of(
     held = _Held(group_by)
     rows, any_given = 0, False
     for piece in pieces:
-        if held.columns is not None and set(piece.columns) != set(held.columns):
+        if held.columns is not None and Counter(piece.columns) != Counter(held.columns):
             yield from held.taken()
             raise ColumnError(_say_other_columns(piece, held.columns, rows))
         rows += len(piece)
@@ -64,9 +65,9 @@ class _Held:
         if self.columns is None:
             self.columns = list(piece.columns)
         if list(piece.columns) != self.columns:
-            piece = piece[self.columns]
+            piece = _in_order(piece, self.columns)
         ready: list[pd.DataFrame] = []
-        if self._pieces and not piece.dtypes.equals(self._pieces[-1].dtypes):
+        if self._pieces and piece.dtypes.tolist() != self._pieces[-1].dtypes.tolist():
             whole = joined(self._pieces)
             at = _last_change(whole, self._group_by)
             ready = [whole.iloc[:at]] if at else []
@@ -91,17 +92,39 @@ class _Held:
 
 
 def joined(pieces: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Join pieces of the same columns; a column whose dtypes differ is joined as objects, which keeps each value."""
+    """Join pieces of the same columns; a column whose dtypes differ is joined as objects, which keeps each value.
+
+    Pieces whose indexes only count give a frame whose index only counts.
+    """
     if len(pieces) == 1:
         return pieces[0]
-    kinds = [piece.dtypes for piece in pieces]
-    mixed = [name for name in pieces[0].columns if any(kind[name] != kinds[0][name] for kind in kinds[1:])]
-    return pd.concat([piece.astype(dict.fromkeys(mixed, object)) if mixed else piece for piece in pieces])
+    # By their places, since a name may occur twice.
+    kinds = [piece.dtypes.tolist() for piece in pieces]
+    mixed = [at for at, kind in enumerate(kinds[0]) if any(other[at] != kind for other in kinds[1:])]
+    placed = [piece.set_axis(range(len(kinds[0])), axis=1) for piece in pieces]
+    whole = pd.concat([piece.astype(dict.fromkeys(mixed, object)) if mixed else piece for piece in placed])
+    whole.columns = pieces[0].columns
+    if all(map(counts_rows, (piece.index for piece in pieces))) and not counts_rows(whole.index):
+        return whole.reset_index(drop=True)
+    return whole
+
+
+def counts_rows(index: pd.Index[Any]) -> bool:
+    """Whether an index says no more than the order of the rows."""
+    return isinstance(index, pd.RangeIndex) and index.name is None
+
+
+def _in_order(piece: pd.DataFrame, columns: Sequence[Hashable]) -> pd.DataFrame:
+    """Put the columns of a piece into this order; those of one name stay in theirs."""
+    places: dict[Hashable, deque[int]] = {}
+    for at, name in enumerate(piece.columns):
+        places.setdefault(name, deque()).append(at)
+    return piece.iloc[:, [places[name].popleft() for name in columns]]
 
 
 def _cuts(frame: pd.DataFrame, chunk_rows: int, group_by: Hashable | None) -> list[int]:
     """List where chunks end; rows behind the last end are kept, since more of them may come."""
-    if group_by is None or group_by not in frame.columns:
+    if group_by is None or not _has_once(frame, group_by):
         return list(range(chunk_rows, len(frame) + 1, chunk_rows))
     changes = _changes(frame, group_by)
     cuts: list[int] = []
@@ -116,10 +139,14 @@ def _cuts(frame: pd.DataFrame, chunk_rows: int, group_by: Hashable | None) -> li
 
 def _last_change(frame: pd.DataFrame, group_by: Hashable | None) -> int:
     """Return where the group begins that the next piece may continue; without groups, the end of the frame."""
-    if group_by is None or group_by not in frame.columns:
+    if group_by is None or not _has_once(frame, group_by):
         return len(frame)
     changes = _changes(frame, group_by)
     return int(changes[-1]) if changes.size else 0
+
+
+def _has_once(frame: pd.DataFrame, name: Hashable) -> bool:
+    return sum(column == name for column in frame.columns) == 1
 
 
 def _changes(frame: pd.DataFrame, group_by: Hashable) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
@@ -129,8 +156,9 @@ def _changes(frame: pd.DataFrame, group_by: Hashable) -> np.ndarray[tuple[int], 
 
 
 def _say_other_columns(piece: pd.DataFrame, columns: Sequence[Hashable], rows: int) -> str:
-    lacks = [name for name in columns if name not in piece.columns]
-    has = [name for name in piece.columns if name not in columns]
+    wanted: Counter[Hashable] = Counter(columns)
+    found: Counter[Hashable] = Counter(piece.columns)
+    lacks, has = list((wanted - found).elements()), list((found - wanted).elements())
     what = f"lacks {', '.join(map(repr, lacks[:5]))}" if lacks else f"also has {', '.join(map(repr, has[:5]))}"
     return (
         f"The columns of the input change at row {rows:,} (counted from 0): the piece that begins there {what}. All "

@@ -325,6 +325,8 @@ def _check_group_by(group_by: Hashable | None, columns: list[Hashable], task_typ
         return
     if group_by not in columns:
         raise ColumnError(f"The frame has no column {group_by!r} to group by. {_nearest(group_by, columns)}")
+    if columns.count(group_by) > 1:
+        raise ColumnError(f"The frame has {columns.count(group_by)} columns named {group_by!r}; rename all but one.")
     if task_type is not None and not takes_attachments(task_type):
         raise ColumnError(
             f"group_by={group_by!r} makes one task with several attachments, but a task of type {task_type!r} has one "

@@ -242,6 +242,8 @@ class PayloadBuilder:
 
     def _fill_ids(self, rows: list[_Row], converted: Column) -> None:
         mapping = self._mapping
+        # First, since a cell that cannot be sent is no empty one.
+        _note_errors(rows, converted, "unique_id", mapping.unique_id)
         for row, value in zip(rows, converted.values, strict=True):
             if mapping.remakes_ids and isinstance(value, str) and is_auto_id(value):
                 row.given_id = value
@@ -250,7 +252,6 @@ class PayloadBuilder:
                 row.own_id = _own_id(value, mapping, has_broken_integers=converted.holds_broken_integers)
             except CellError as error:
                 row.error = row.error or error
-        _note_errors(rows, converted, "unique_id", mapping.unique_id)
 
     def _join_groups(self, rows: list[_Row], keys: pd.Series[Any]) -> list[_Row]:
         joined = []

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from refonte_frames.cells import CellError, json_value
 from refonte_frames.errors import JournalError
+from refonte_frames.upload.chunks import counts_rows
 from refonte_frames.upload.mapping import RECEIPT_COLUMNS
 
 if TYPE_CHECKING:
@@ -43,7 +44,9 @@ class ReceiptParts:
     """Writes one part a chunk; all parts have the same columns and types at any time.
 
     A type is that of the first chunk. When a later chunk brings another, the column takes the type that holds both
-    exactly: any type beside nulls alone, double beside integers, else JSON text; the parts before are written again.
+    exactly: any type beside nulls alone, double beside integers, else JSON text. An index that says something is in
+    columns of its own, before the others, from the first chunk that has one; where it is a column's name it gives way.
+    The parts before are written again.
     Dictionaries, other Python objects and what Parquet has no type for are JSON text from the start.
 
     Parameters
@@ -56,7 +59,8 @@ class ReceiptParts:
     def __init__(self, journal: Path) -> None:
         self._kinds: dict[str, pa.DataType | None] = dict(_OURS)
         self._parts: list[Path] = []
-        self._has_index: bool | None = None
+        self._names: list[str] = []
+        self._has_index = False
         stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%SZ")
         # The tail, for calls of the same second.
         self.folder = journal.with_name(f"{journal.name}.receipts") / f"{stamp}-{secrets.token_hex(3)}"
@@ -69,16 +73,17 @@ class ReceiptParts:
         JournalError
             If the file cannot be written; nothing is left of it then.
         """
-        if self._has_index is None:
-            self._has_index = not _counts_rows(receipt.index)
+        self._has_index = self._has_index or not counts_rows(receipt.index)
         cells = {name: _cells(column) for name, column in _named_columns(receipt, with_index=self._has_index)}
         path = self.folder / f"part-{len(self._parts):05}.parquet"
         with _guarded(path):
             for folder in (self.folder.parent, self.folder):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             kinds = {name: self._kind(name, each) for name, each in cells.items()}
-            is_wider = any(name in self._kinds and self._kinds[name] != kind for name, kind in kinds.items())
+            new = [name for name in cells if name not in self._names]
+            is_wider = bool(new) or any(self._kinds[name] != kinds[name] for name in self._names if name in kinds)
             self._kinds |= kinds
+            self._names = [*new, *self._names]
             for part in self._parts if is_wider else ():
                 self._write(part, _read(part))
             self._write(path, cells)
@@ -103,8 +108,10 @@ class ReceiptParts:
 
     def _write(self, path: Path, cells: Mapping[str, _Cells]) -> None:
         arrays, fields = [], []
-        for name, each in cells.items():
+        rows = len(next(iter(cells.values())).array)
+        for name in self._names:
             kind = self._kinds[name]
+            each = cells.get(name) or _Cells(pa.nulls(rows, kind or pa.string()), is_json=kind is None)
             is_json = kind is None
             arrays.append(each.array.cast(kind) if not is_json else each.array if each.is_json else _json(each.array))
             fields.append(pa.field(name, kind or pa.string(), metadata=_AS_JSON if is_json else None))
@@ -135,27 +142,24 @@ def _read(part: Path, columns: Sequence[str] | None = None) -> dict[str, _Cells]
     }
 
 
-def _counts_rows(index: pd.Index[Any]) -> bool:
-    """Whether an index says no more than the order of the rows."""
-    return isinstance(index, pd.RangeIndex) and index.name is None
-
-
 def _named_columns(receipt: pd.DataFrame, *, with_index: bool) -> Iterator[tuple[str, pd.Series[Any]]]:
     """Name the columns as Parquet wants them, by texts that occur once, those of the index before the others."""
-    frame = receipt
+    taken = set(RECEIPT_COLUMNS)
+    theirs = [_free_name(str(name), taken) for name in receipt.columns[: -len(RECEIPT_COLUMNS)]]
     if with_index:
         names = [name if name is not None else f"index_{at}" for at, name in enumerate(receipt.index.names)]
-        levels: Any = ["index"] if names == ["index_0"] else names
-        index = receipt.index.to_frame(index=False, name=levels if receipt.index.nlevels > 1 else levels[0])
-        frame = pd.concat([index, receipt.reset_index(drop=True)], axis=1)
-    taken = set(RECEIPT_COLUMNS)
-    for at, name in enumerate(frame.columns):
-        is_ours = at >= len(frame.columns) - len(RECEIPT_COLUMNS)
-        text = str(name)
-        while not is_ours and text in taken:
-            text += "_"
-        taken.add(text)
-        yield text, frame.iloc[:, at]
+        for at, name in enumerate(["index"] if names == ["index_0"] else names):
+            yield _free_name(str(name), taken), receipt.index.get_level_values(at).to_series()
+    for at, text in enumerate([*theirs, *RECEIPT_COLUMNS]):
+        yield text, receipt.iloc[:, at]
+
+
+def _free_name(text: str, taken: set[str]) -> str:
+    """Lengthen a name until nobody bears it, and take it."""
+    while text in taken:
+        text += "_"
+    taken.add(text)
+    return text
 
 
 def _cells(column: pd.Series[Any]) -> _Cells:

@@ -82,7 +82,7 @@ def submit_pieces(source: Any, request: MappingRequest, options: Options, client
     """
     began = time.monotonic()
     chunks = chunks_of(pieces_of(source), options.chunk_rows, group_by=request.group_by)
-    first = next(chunks, pd.DataFrame())
+    first = _first_of(chunks)
     mapping = resolve_mapping(list(first.columns), request)
     path = journal_path(client, mapping, options.journal)
     told = _Account(mapping, path, ReceiptParts(path), client, began)
@@ -103,6 +103,17 @@ def submit_pieces(source: Any, request: MappingRequest, options: Options, client
         note_end(book, began_at, told.counts)
     told.finish(run, says_mapping=request.columns is None)
     return told.report()
+
+
+def _first_of(chunks: Iterator[pd.DataFrame]) -> pd.DataFrame:
+    """Read the first chunk, by whose columns the mapping is settled; there can be no report before."""
+    try:
+        return next(chunks, pd.DataFrame())
+    except KeyboardInterrupt:
+        raise SubmitInterrupted(
+            "Interrupted while the first rows were read; nothing was sent. Run the same call again to begin.",
+            counts=dict.fromkeys(OUTCOMES, 0),
+        ) from None
 
 
 @dataclass(slots=True)
@@ -145,13 +156,21 @@ class _Account:
 
     @contextlib.contextmanager
     def on_refusal(self, first: pd.DataFrame) -> Iterator[None]:
-        """Hang a report on a refusal of the run as a whole that comes before the first row."""
+        """Hang a report on a refusal of the run as a whole, and on Ctrl-C, that come before the first row."""
         try:
             yield
         except (Unauthorized, Forbidden, NoReplyError) as error:
             self.take(unsent_receipt(first))
             error.receipt = self.report()
             raise
+        except KeyboardInterrupt:
+            self.take(unsent_receipt(first))
+            raise SubmitInterrupted(
+                "Interrupted before this call sent a row; run the same call again to begin. "
+                "The exception's .receipt is the report.",
+                receipt=self.report(),
+                counts=self.report().counts,
+            ) from None
 
     @contextlib.contextmanager
     def on_journal_error(self) -> Iterator[None]:

@@ -140,6 +140,14 @@ def test_ids_that_became_floats_are_refused_with_the_way_out() -> None:
     assert [(at, code) for at, code, _ in caught.value.rows] == [(0, "id_was_float"), (1, "null_unique_id")]
 
 
+def test_an_id_that_cannot_be_sent_is_not_called_empty() -> None:
+    """The error says what is wrong with it."""
+    frame = pd.DataFrame({"attachment": [URL, URL + "2"], "scene": pd.Series([2**70, 1], dtype=object)})
+    with pytest.raises(RowErrors, match="more than 64 bits") as caught:
+        images(frame, unique_id="scene")
+    assert [(at, code) for at, code, _ in caught.value.rows] == [(0, "int_too_large")]
+
+
 def test_integers_and_texts_are_ids() -> None:
     """Both read the same tomorrow; truth values, floats and empty texts do not."""
     frame = pd.DataFrame({"attachment": [URL] * 5, "scene": pd.Series([7, "a", True, 1.5, ""], dtype="object")})

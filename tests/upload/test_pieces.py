@@ -16,7 +16,11 @@ import refonte_frames as rf
 from refonte_frames.upload.chunks import chunks_of
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from refonte_frames.transport.calls import Call
 
 OPTIONS: dict[str, Any] = {
     "type": "categorization",
@@ -394,6 +398,30 @@ def test_ctrl_c_while_the_input_is_read_leaves_a_report(client: rf.Client) -> No
     assert told(submit(pieces(*"abcd"), client)) == {"created": 4}
 
 
+class InterruptedClient(rf.Client):
+    """A client whose user presses Ctrl-C at the first request."""
+
+    def send_once(self, call: Call, *, stop: threading.Event | None = None) -> Any:  # noqa: ARG002 - as a Client's
+        """Send nothing."""
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_before_the_first_row_is_no_other_error(sandbox: rf.Sandbox, key: str, tmp_path: Path) -> None:
+    """While the first rows are read, and while the project is looked at."""
+
+    def interrupted() -> Iterator[pd.DataFrame]:
+        raise KeyboardInterrupt
+        yield
+
+    with InterruptedClient(key, sandbox.base_url, state_dir=tmp_path) as client:
+        with pytest.raises(rf.SubmitInterrupted, match="while the first rows were read") as caught:
+            submit(interrupted(), client)
+        assert caught.value.counts["unsent"] == 0
+        with pytest.raises(rf.SubmitInterrupted, match="before this call sent a row") as caught:
+            submit(pieces("a", "b"), client, project="p")
+    assert caught.value.receipt.counts["unsent"] == 2
+
+
 # Receipts on disk
 
 
@@ -426,6 +454,30 @@ def test_an_index_that_says_something_is_a_column(client: rf.Client) -> None:
     assert found["tries"].tolist() == [1]
     unnamed = receipts(submit([pd.DataFrame({"text": ["b"], 1: [2]}, index=["r2"])], client))
     assert list(unnamed.columns)[:3] == ["index", "text", "1"]
+
+
+def test_an_index_that_a_later_piece_brings_is_a_column_of_all_parts(client: rf.Client) -> None:
+    """Null where there was none; a column keeps its name, and pieces that count each from 0 have no index."""
+    counting = pd.DataFrame({"text": ["a"]})
+    named = pd.DataFrame({"text": ["c", "d"]}, index=pd.Index(["r1", "r2"], name="text"))
+    report = submit([counting, counting.assign(text="b"), named], client)
+    found = receipts(report)
+    assert found["text"].tolist() == ["a", "b", "c", "d"]
+    assert found["text_"].tolist() == [None, None, "r1", "r2"]
+    assert len({str(pq.read_schema(part)) for part in report.receipt_path.iterdir()}) == 1
+    assert list(receipts(submit([counting, counting.assign(text="b")], client)).columns)[:2] == ["text", "task_id"]
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 9])
+def test_columns_of_one_name_that_feed_nothing_do_not_matter(client: rf.Client, chunk_rows: int) -> None:
+    """Nor their order; as the key of groups they are refused."""
+    first = pd.DataFrame([["a", 1, "x"]], columns=["text", "n", "n"])
+    second = pd.DataFrame([[2, "b", "y"]], columns=["n", "text", "n"])
+    found = receipts(submit([first, second], client, chunk_rows=chunk_rows))
+    assert found[["text", "n", "n_"]].to_numpy().tolist() == [["a", 1, "x"], ["b", 2, "y"]]
+    for source in (first, [first, second]):
+        with pytest.raises(rf.ColumnError, match="2 columns named 'n'"):
+            rf.submit(source, type="comparison", columns={"attachment": "text"}, group_by="n", client=client)
 
 
 def test_receipts_are_their_owners_alone(client: rf.Client) -> None:
