@@ -13,6 +13,7 @@ from refonte_frames.client import Client, resolve_client
 from refonte_frames.errors import ApiError, BadRequest, Conflict, InputError, NotFound
 from refonte_frames.resources.asking import as_sent, ask, checked_callback, checked_name, post, with_remedy
 from refonte_frames.resources.named import Named, by_name
+from refonte_frames.resources.objects import taken
 from refonte_frames.transport.calls import Call
 
 if TYPE_CHECKING:
@@ -195,7 +196,8 @@ def status(names: str | Iterable[str] | pd.DataFrame, *, client: Client | None =
     pandas.DataFrame
         One row per name given, in that order (a Series' or frame's index and columns are kept): ``batch``, ``status``
         (``staging | in_progress | completed``), ``tasks_pending``, ``tasks_completed``, ``tasks_error``,
-        ``tasks_canceled`` (0 where the service leaves a count out). Columns of these names are replaced.
+        ``tasks_canceled`` (0 where the service leaves a count out, null where it sends something else).
+        Columns of these names are replaced.
 
     Raises
     ------
@@ -510,8 +512,8 @@ def _code(error: ApiError) -> str:
 
 def _counted(answer: dict[str, Any]) -> dict[str, Any]:
     """Read counts in either spelling; the service leaves zeros out."""
-    counts = {name: answer.get(name, answer.get(name.removeprefix("tasks_"), 0)) for name in _COUNTS}
-    return {"status": answer.get("status"), **counts}
+    given = {name: answer.get(name, answer.get(name.removeprefix("tasks_"), 0)) for name in _COUNTS}
+    return {"status": taken(dict(answer), "status", str), **{name: taken(given, name, int) for name in _COUNTS}}
 
 
 def _checked_priority(priority: Any) -> int:

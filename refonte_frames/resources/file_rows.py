@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
+import pyarrow as pa
 
 from refonte_frames.cells import ABSENT, CellError, Column, json_column
 from refonte_frames.errors import InputError
 from refonte_frames.frames import as_pandas
+from refonte_frames.resources.asking import is_sendable
 from refonte_frames.resources.changes import column_of
 from refonte_frames.resources.creations import Refused
 from refonte_frames.resources.sources import LocalFile, RemoteFile, WantedFile, mime_type_of
@@ -121,13 +123,16 @@ def frame_of(files: Any, column: Hashable) -> pd.DataFrame:
         return pd.DataFrame({column: pd.Series([files], dtype=object)})
     if isinstance(files, pd.Series):
         return files.to_frame(column)
-    if isinstance(files, pd.DataFrame) or hasattr(files, "__arrow_c_stream__") or not isinstance(files, Iterable):
+    is_arrow = hasattr(files, "__arrow_c_stream__") and hasattr(files, "columns")  # a Series of polars has no columns
+    if isinstance(files, pd.DataFrame) or is_arrow or not isinstance(files, Iterable):
         return as_pandas(files)
+    if isinstance(files, pa.Array | pa.ChunkedArray):  # whose own values wrap the texts
+        return frame_of(files.to_pylist(), column)
     return pd.DataFrame({column: pd.Series(list(files), dtype=object)})
 
 
 def _is_null(cell: Any) -> bool:
-    return bool(pd.api.types.is_scalar(cell) and pd.isna(cell)) or cell == ""
+    return bool(pd.api.types.is_scalar(cell) and (pd.isna(cell) or cell == ""))
 
 
 def local_file(cell: Any) -> LocalFile:
@@ -139,6 +144,8 @@ def local_file(cell: Any) -> LocalFile:
     path = os.fspath(cell)
     if not isinstance(path, str):
         raise Refused("bad_path", f"a path is text, not {path!r}")
+    if not is_sendable(path):
+        raise Refused("bad_path", f"{path!r} is no Unicode text, so the file's name cannot be sent; rename it")
     if path.lower().startswith("file://"):
         raise Refused("bad_path", f"{path!r} is a URL of a file of this machine; write its path")
     if _URL.fullmatch(path):
@@ -152,7 +159,8 @@ def remote_file(cell: Any) -> RemoteFile:
     """Take a cell as a URL; raises `Refused` where it is none."""
     if _is_null(cell):
         raise Refused("null_url", "the row has no URL")
-    if not isinstance(cell, str) or not _URL.fullmatch(cell) or cell.lower().startswith("file://"):
+    is_url = isinstance(cell, str) and _URL.fullmatch(cell) and is_sendable(cell)
+    if not is_url or cell.lower().startswith("file://"):
         raise Refused(
             "bad_url", f"{cell!r} is no URL that the service can fetch; rf.files.upload takes files of this machine"
         )

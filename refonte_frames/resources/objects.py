@@ -16,21 +16,23 @@ __all__ = ["extra_of", "frame_of_rows", "taken", "taken_json", "taken_stamp", "t
 
 
 def taken(source: dict[str, Any], key: str, kind: type) -> Any:
-    """Take a value of the documented kind out of an object; leave any other where it is."""
+    """Take a value of the documented kind out of an object; leave any other, and what 64 bits cannot hold."""
     value = source.get(key)
-    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
-        return source.pop(key)
-    return None
+    if kind is int and (isinstance(value, bool) or not isinstance(value, int) or not -(2**63) <= value < 2**63):
+        return None
+    return source.pop(key) if isinstance(value, kind) else None
 
 
 def taken_stamp(source: dict[str, Any], key: str) -> dt.datetime | None:
     """Take a time out of an object, in UTC; leave what is none."""
+    value = source.get(key)
     try:
-        stamp = dt.datetime.fromisoformat(str(source.get(key)))
-    except ValueError:
+        stamp = dt.datetime.fromisoformat(value if isinstance(value, str) else "")
+        moment = stamp.astimezone(dt.UTC) if stamp.tzinfo else stamp.replace(tzinfo=dt.UTC)
+    except (ValueError, OverflowError):
         return None
     del source[key]
-    return stamp if stamp.tzinfo else stamp.replace(tzinfo=dt.UTC)
+    return moment
 
 
 def taken_texts(source: dict[str, Any], key: str) -> list[str] | None:

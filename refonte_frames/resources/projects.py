@@ -419,8 +419,14 @@ def _same_kind(present: dict[str, Any], wanted: dict[str, Any], error: Conflict)
 
 def _params_of(project: Mapping[str, Any]) -> dict[str, Any]:
     """Take the parameters in force, without the service's own entries among them."""
-    history = project.get("param_history") or [{}]
-    return {key: value for key, value in history[-1].items() if key not in _HISTORY_ONLY}
+    return {key: value for key, value in (_in_force(project) or {}).items() if key not in _HISTORY_ONLY}
+
+
+def _in_force(project: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Find the newest parameters; None where there is no history, or another thing in its place."""
+    history = project.get("param_history")
+    newest = history[-1] if isinstance(history, builtins.list) and history else None
+    return newest if isinstance(newest, dict) else None
 
 
 def _unknown(error: NotFound, name: str) -> NotFound:
@@ -442,7 +448,10 @@ def _row(project: dict[str, Any]) -> dict[str, Any]:
         "pipeline": taken(extra, "pipeline", str),
         "consensus_attempts": taken(extra, "consensus_attempts", int),
     }
-    params = dict((extra.pop("param_history", None) or [{}])[-1])
+    params = _in_force(extra)
+    if params is not None:
+        del extra["param_history"]
+    params = {} if params is None else dict(params)
     params.pop("created_at", None)
     row["version"] = taken(params, "version", int)
     row["instruction"] = taken(params, "instruction", str)

@@ -137,7 +137,7 @@ def invite(
     named = emails_of(emails)
     roles = _roles(named, role)
     client = resolve_client(client)
-    present = {member.get("email"): str(member.get("role")) for member in _members(client)}
+    present = _present(client)
     results: dict[str, dict[str, Any]] = {
         email: {"outcome": "unchanged", "before": present[email], "after": present[email]}
         for email in roles
@@ -203,7 +203,7 @@ def set_roles(
     named = emails_of(emails)
     roles = _roles(named, role)
     client = resolve_client(client)
-    present = {member.get("email"): str(member.get("role")) for member in _members(client)}
+    present = _present(client)
     results: dict[str, dict[str, Any]] = {}
     for email, wanted in roles.items():
         if (why := _not_settable(email, present.get(email))) is not None:
@@ -217,6 +217,12 @@ def set_roles(
 
 def _members(client: Client) -> builtins.list[dict[str, Any]]:
     return ask(client, Call.get("teams"), builtins.list[dict[str, Any]])
+
+
+def _present(client: Client) -> dict[str, str]:
+    """Tell the role of everybody whose address can be read."""
+    emails = ((member.get("email"), member) for member in _members(client))
+    return {email: str(member.get("role")) for email, member in emails if isinstance(email, str)}
 
 
 def _roles(named: Named, role: str | None) -> dict[str, str]:

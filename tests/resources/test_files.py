@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 
 import refonte_frames as rf
@@ -365,3 +368,24 @@ def test_ctrl_c_settles_what_is_under_way_and_the_next_run_goes_on(client: Clien
     done = upload(names, client, folder, project=project)
     assert done["outcome"].tolist() == ["created"] * 60
     assert len(rf.files.list(project, client=client)) == 60
+
+
+def test_odd_cells_are_their_rows_errors(client: Client, tmp_path: Path) -> None:
+    """Arrays, and names of files that are no Unicode text; the others are uploaded."""
+    (tmp_path / "a.jpg").write_bytes(b"a")
+    broken = os.fsdecode(os.fsencode(tmp_path) + b"/b\xff.jpg")
+    frame = pd.DataFrame({"path": pd.Series([np.array(["a", "b"]), ["a"], broken, tmp_path / "a.jpg"], dtype=object)})
+    done = rf.files.upload(frame, progress=False, client=client)
+    assert done["error_code"].tolist() == ["bad_path", "bad_path", "bad_path", None]
+    assert done["outcome"].tolist() == ["failed"] * 3 + ["created"]
+    urls = [np.array(["a", "b"]), "https://example.org/\ud83d"]
+    made = rf.files.import_urls(pd.DataFrame({"url": pd.Series(urls, dtype=object)}), progress=False, client=client)
+    assert made["error_code"].tolist() == ["bad_url", "bad_url"]
+
+
+@pytest.mark.parametrize("kind", [pl.Series, pa.array, lambda paths: pa.chunked_array([paths])])
+def test_paths_come_from_columns_of_other_libraries(kind: Any, client: Client, tmp_path: Path) -> None:
+    """As from a list."""
+    (tmp_path / "a.jpg").write_bytes(b"a")
+    done = rf.files.upload(kind([str(tmp_path / "a.jpg")]), progress=False, client=client)
+    assert done["outcome"].tolist() == ["created"]

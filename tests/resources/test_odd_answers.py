@@ -1,0 +1,79 @@
+"""Answers of other forms than documented: what fits no column stays in extra_json, and nothing ends in a traceback."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+from raw_server import RawServer, answer
+
+import refonte_frames as rf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+HUGE = 2**70
+
+
+def answered(body: Any, ask: Callable[[rf.Client], Any], path: Path) -> Any:
+    """Ask a service that answers this."""
+    with RawServer([answer(json.dumps(body).encode())]) as server:
+        client = rf.Client(api_key="live_demo", base_url=server.base_url, state_dir=path)
+        try:
+            return ask(client)
+        finally:
+            client.close()
+
+
+@pytest.mark.parametrize(
+    "history",
+    ["abc", {"a": 1}, [None], [5], [], None, [{"version": HUGE}]],
+    ids=lambda history: json.dumps(history)[:20],
+)
+def test_a_history_of_another_form_is_kept_as_it_is(history: Any, tmp_path: Path) -> None:
+    """The project has a row all the same."""
+    found = answered(
+        [{"name": "x", "param_history": history}], lambda client: rf.projects.list(client=client), tmp_path
+    )
+    assert found["project"].tolist() == ["x"]
+    assert found["version"].isna().all()
+    kept = [json.loads(text or "{}") for text in (found["extra_json"].fillna("")[0], found["params_json"][0])]
+    assert {"param_history": history} in kept or {"version": HUGE} in kept
+
+
+@pytest.mark.parametrize("stamp", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", 20200101, None, "soon"])
+def test_a_time_that_is_none_is_kept_as_it_is(stamp: Any, tmp_path: Path) -> None:
+    """Also one that UTC has no day for."""
+    team = answered([{"email": "a", "expiry": stamp}], lambda client: rf.teams.list(client=client), tmp_path)
+    assert team["expiry"].isna().all()
+    assert json.loads(team["extra_json"][0]) == {"expiry": stamp}
+
+
+def test_a_number_beyond_64_bits_is_kept_as_it_is(tmp_path: Path) -> None:
+    """It fits no column."""
+    body = {"docs": [{"attachment_url": "u", "size": HUGE}]}
+    files = answered(body, lambda client: rf.files.list("kittens", client=client), tmp_path)
+    assert files["bytes"].isna().all()
+    assert json.loads(files["extra_json"][0]) == {"size": HUGE}
+
+
+@pytest.mark.parametrize("count", [HUGE, "many", None, 1.5])
+def test_a_count_that_is_none_is_null(count: Any, tmp_path: Path) -> None:
+    """The others are there."""
+    body = {"status": "completed", "tasks_pending": count, "completed": 3}
+    counts = answered(body, lambda client: rf.batches.status("b", client=client), tmp_path)
+    assert counts["tasks_pending"].isna().all()
+    assert counts[["status", "tasks_completed"]].to_dict("records") == [{"status": "completed", "tasks_completed": 3}]
+
+
+def test_a_member_whose_address_is_none_is_nobody(tmp_path: Path) -> None:
+    """The others can be invited."""
+    body = [{"email": ["ann@example.org"], "role": "labeler"}]
+    made = answered(
+        body, lambda client: rf.teams.invite("ann@example.org", "labeler", dry_run=True, client=client), tmp_path
+    )
+    assert made["outcome"].tolist() == ["changed"]
+    assert isinstance(made, pd.DataFrame)
