@@ -12,6 +12,7 @@ import io
 import json
 import math
 import os
+import secrets
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -101,6 +102,7 @@ def to_csv(rows: Any, path: str | os.PathLike[str], *, excel_safe: bool = True) 
         # Nothing at all in a line of one column is no line to most readers, and the row would be lost.
         forms = [_never_nothing(forms[0] or _cast)]
     names = reader.schema.names
+    texts = [form is not None and not _is_number(type_) for form, type_ in zip(forms, reader.schema.types, strict=True)]
     plain = pa.schema(
         [
             (name, pa.string() if form else type_)
@@ -113,7 +115,7 @@ def to_csv(rows: Any, path: str | os.PathLike[str], *, excel_safe: bool = True) 
             for batch in reader:
                 columns = [form(column) if form else column for form, column in zip(forms, batch.columns, strict=True)]
                 if excel_safe:
-                    columns = [_marked(made) if form else made for form, made in zip(forms, columns, strict=True)]
+                    columns = [_marked(made) if is_text else made for is_text, made in zip(texts, columns, strict=True)]
                 writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=plain))
 
 
@@ -242,7 +244,7 @@ def _table_of(rows: Any) -> pa.Table:
     for at, name in enumerate(frame.columns):
         try:
             columns.append(pa.chunked_array(pa.array(frame.iloc[:, at], from_pandas=True)))
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, UnicodeError) as error:
             raise InputError(f"The column {name!r} cannot be written: {error}.") from None
     return pa.table(columns, names=[str(name) for name in frame.columns])
 
@@ -256,7 +258,8 @@ def _written(path: Path) -> Iterator[Path]:
     InputError
         In place of an OSError.
     """
-    temporary = path.with_name(f"{_TMP}{path.name}")
+    # Two calls at a time, each with a file of its own: the last one to end is seen, whole.
+    temporary = path.with_name(f"{_TMP}{secrets.token_hex(4)}-{path.name[-100:]}")
     try:
         try:
             temporary.touch()  # a folder that is not there is told before anything is begun
@@ -290,6 +293,14 @@ def _form(type_: pa.DataType) -> Callable[[pa.Array], pa.Array] | None:
     if pa.types.is_nested(type_):
         return _json_texts
     return _cast
+
+
+def _is_number(type_: pa.DataType) -> bool:
+    """Tell of numbers that are written as texts all the same; a minus before them begins no formula."""
+    if pa.types.is_dictionary(type_):
+        return _is_number(type_.value_type)
+    is_number = pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_decimal(type_)
+    return bool(is_number or pa.types.is_duration(type_))
 
 
 def _never_nothing(form: Callable[[pa.Array], pa.Array]) -> Callable[[pa.Array], pa.Array]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import subprocess
 import sys
+import threading
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import openpyxl
@@ -21,6 +23,7 @@ import refonte_frames as rf
 from refonte_frames.export.spreadsheets import unmarked
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 FORMULAS = [
@@ -323,3 +326,51 @@ def test_without_xlsxwriter_the_remedy_is_told(tmp_path: Path) -> None:
     )
     run = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "pip install 'refonte-frames[excel]'" in run.stdout
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        pa.array([-1.5, 2.0], pa.float32()),
+        pa.array([Decimal("-1.5"), Decimal(2)]),
+        pa.array([-1.5, 2.0]).dictionary_encode(),
+        pa.array([-1, 2]).dictionary_encode(),
+        pa.array([-1, 2], pa.duration("s")),
+    ],
+    ids=lambda numbers: str(numbers.type),
+)
+def test_numbers_of_every_kind_are_never_marked(numbers: pa.Array, tmp_path: Path) -> None:
+    """A minus makes no formula of them."""
+    rf.to_csv(pa.table({"n": numbers, "text": ["-a", "b"]}), tmp_path / "out.csv")
+    text = (tmp_path / "out.csv").read_text("utf-8-sig")
+    assert "'" not in text.replace('"\'-a"', "")
+    assert pd.read_csv(tmp_path / "out.csv")["n"].tolist() in ([-1.5, 2.0], [-1, 2])
+
+
+def test_two_calls_at_a_time_leave_one_whole_file(tmp_path: Path) -> None:
+    """Neither writes into what the other has begun."""
+    began, goes_on = threading.Event(), threading.Event()
+
+    def slowly() -> Iterator[pa.RecordBatch]:
+        began.set()
+        goes_on.wait(20)
+        yield pa.RecordBatch.from_pydict({"a": ["slow"], "b": [1]})
+
+    schema = pa.schema({"a": pa.string(), "b": pa.int64()})
+    rows = pa.RecordBatchReader.from_batches(schema, slowly())
+    slow = threading.Thread(target=rf.to_csv, args=(rows, tmp_path / "out.csv"))
+    slow.start()
+    assert began.wait(20)
+    rf.to_csv(pd.DataFrame({"a": ["quick"], "b": [2]}), tmp_path / "out.csv")
+    assert pd.read_csv(tmp_path / "out.csv")["a"].tolist() == ["quick"]
+    goes_on.set()
+    slow.join()
+    assert pd.read_csv(tmp_path / "out.csv")["a"].tolist() == ["slow"]
+    assert [item.name for item in tmp_path.iterdir()] == ["out.csv"]
+
+
+def test_half_a_character_is_told_with_its_column(tmp_path: Path) -> None:
+    """UTF-8 has none."""
+    frame = pd.DataFrame({"text": pd.Series(["\ud83d"], dtype=object)})
+    with pytest.raises(rf.InputError, match="The column 'text' cannot be written"):
+        rf.to_csv(frame, tmp_path / "out.csv")
