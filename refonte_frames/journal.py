@@ -61,7 +61,7 @@ _COLUMNS: Final = (
     "row_key, state, generation, sent_hash, first_sent_at, maybe_sent, task_id, task_status, "
     "error_code, error_message, tries"
 )
-_INSERT: Final = f"INSERT OR REPLACE INTO rows({_COLUMNS}) VALUES ({','.join('?' * 11)})"  # noqa: S608 - constants
+_INTO: Final = f"INTO rows({_COLUMNS}) VALUES ({','.join('?' * 11)})"
 #: In SQLite's own temporary file: it goes when the connection does.
 _SEEN: Final = """CREATE TEMP TABLE IF NOT EXISTS seen(
   name TEXT PRIMARY KEY, sent_hash BLOB NOT NULL, next_number INTEGER NOT NULL, row INTEGER NOT NULL) WITHOUT ROWID"""
@@ -205,8 +205,13 @@ class Journal:
     def _size(self) -> int:
         return int(self._db.execute("SELECT count(*) FROM rows").fetchone()[0])
 
-    def write(self, entries: Iterable[Entry]) -> None:
+    def write(self, entries: Iterable[Entry], *, only_new: bool = False) -> None:
         """Commit intents and outcomes, all or none.
+
+        Parameters
+        ----------
+        only_new : bool
+            Leave alone what is known, whoever wrote it.
 
         Raises
         ------
@@ -232,7 +237,7 @@ class Journal:
         if not lines:
             return
         with self._guarded("cannot be written"), self._transaction():
-            self._db.executemany(_INSERT, lines)
+            self._db.executemany(f"INSERT OR {'IGNORE' if only_new else 'REPLACE'} {_INTO}", lines)
 
     def seen(self, names: Sequence[str]) -> dict[str, Seen]:
         """Look up which of these names were remembered since the journal was opened."""

@@ -6,13 +6,14 @@ import contextlib
 import itertools
 import re
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import quote
 
 from refonte_frames.errors import InputError, JournalError, NotFound
-from refonte_frames.journal import Journal
+from refonte_frames.journal import Entry, Journal
 from refonte_frames.transport.calls import Call
 from refonte_frames.upload.identity import RECIPE_VERSION
 from refonte_frames.upload.plan import decide, unnamed_key
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from refonte_frames.client import Client
-    from refonte_frames.journal import Entry
     from refonte_frames.upload.mapping import MappingRequest, RowMapping
     from refonte_frames.upload.plan import Decision, Task
 
@@ -34,6 +34,7 @@ __all__ = [
     "journal_path",
     "note_begin",
     "note_end",
+    "note_open_occurrences",
     "open_journal",
     "take_open_occurrences",
 ]
@@ -155,6 +156,21 @@ def take_open_occurrences(book: Journal, tasks: Sequence[Task]) -> None:
         chosen = sorted(range(len(entries)), key=lambda at: entries[at].has_task)[: len(same)]
         for task, at in zip(same, sorted(chosen), strict=True):
             task.row_key = entries[at].row_key
+
+
+def note_open_occurrences(book: Journal, tasks: Sequence[Task], decisions: Sequence[Decision]) -> None:
+    """Note equal rows without ids before any is sent, so that those that a stop or a limit leaves are found as open."""
+    numbers = Counter(unnamed_key(task) for task in tasks if task.error is None and task.unique_id is None)
+    now = time.time()
+    book.write(
+        [
+            Entry(task.row_key, "unsent", 0, task.sent_hash, now)
+            for task, decision in zip(tasks, decisions, strict=True)
+            if decision.entry is None and task.unique_id is None and numbers.get(unnamed_key(task), 0) > 1
+            if task.error is None
+        ],
+        only_new=True,
+    )
 
 
 def _occurrences(book: Journal, name: str) -> list[Entry]:

@@ -36,6 +36,7 @@ from refonte_frames.upload.opening import (
     journal_path,
     note_begin,
     note_end,
+    note_open_occurrences,
     open_journal,
     take_open_occurrences,
 )
@@ -285,6 +286,7 @@ def submit(  # noqa: PLR0913 - one argument a thing the caller may want to say
             decisions = hold_against(book, job.tasks, resubmit)
             chosen, rows = choose(job.tasks, decisions, limit)
         note_files(book, job.files)
+        note_open_occurrences(book, job.tasks, decisions)
         began_at = note_begin(book, job.mapping, len(rows_in))
         with bars.bar(rows, "Submitting", "rows", progress=progress) as bar:
             run = Run(job.client, book, tuple(resubmit), on_error == "raise", bar)

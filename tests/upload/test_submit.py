@@ -634,3 +634,16 @@ def test_the_service_forgets_no_call(client: rf.Client) -> None:
     receipt = submit(texts(1), client)
     body = client.send(Call.get("task", receipt["task_id"].iloc[0])).body
     assert receipt["unique_id"].iloc[0].encode() in body
+
+
+def test_equal_rows_without_ids_that_a_limit_left_are_sent_when_only_they_come(
+    client: rf.Client, tmp_path: Any
+) -> None:
+    """Three of five have their tasks; the two others are not taken for them."""
+    options = {**OPTIONS, "client": client, "unique_id": None, "journal": tmp_path / "x.journal"}
+    receipt = rf.submit(pd.DataFrame({"text": ["a"] * 5}), limit=3, **options)
+    left = receipt.query("outcome == 'unsent'")
+    planned = rf.plan(left, **options)
+    assert planned["action"].tolist() == ["create"] * 2
+    assert rf.submit(left, **options)["outcome"].tolist() == ["created"] * 2
+    assert rf.submit(receipt, **options)["task_id"].nunique() == len(tasks_of(client)) == 5
