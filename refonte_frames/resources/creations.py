@@ -11,6 +11,7 @@ import queue
 import random
 import threading
 import time
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -256,6 +257,8 @@ class Creations:
     _entries: dict[str, Entry] = field(default_factory=dict)
     _done: queue.SimpleQueue[tuple[int | str, Future[Any]]] = field(default_factory=queue.SimpleQueue)
     _under_way: int = 0
+    _ahead: deque[int] = field(default_factory=deque)
+    _looked_at: dict[int, tuple[Wanted, Facts | Refused]] = field(default_factory=dict)
     _stop: threading.Event = field(default_factory=threading.Event)
     _is_journal_checked: bool = False
     _settler: Settler = field(init=False)
@@ -334,6 +337,7 @@ class Creations:
                 if isinstance(wanted, Refused):
                     self._refuse(row, wanted)
                 else:
+                    self._ahead.append(row)
                     self._begin(pool.submit(_looked_at, wanted), row)
                     room -= 1
             if not rows:
@@ -350,8 +354,13 @@ class Creations:
             self._under_way -= 1
             if isinstance(tag, str):
                 entries.append(self._note(tag, future.result()))
-            elif (job := self._take_in(tag, *future.result())) is not None:
-                jobs[self.key(tag) or ""] = job
+            else:
+                self._looked_at[tag] = future.result()
+        # In the order of the rows: of two that want one id the first one has it, whichever is read faster.
+        while self._ahead and self._ahead[0] in self._looked_at:
+            row = self._ahead.popleft()
+            if (job := self._take_in(row, *self._looked_at.pop(row))) is not None:
+                jobs[self.key(row) or ""] = job
         return entries, jobs
 
     def _refuse(self, row: int, why: Refused) -> None:

@@ -389,3 +389,12 @@ def test_paths_come_from_columns_of_other_libraries(kind: Any, client: Client, t
     (tmp_path / "a.jpg").write_bytes(b"a")
     done = rf.files.upload(kind([str(tmp_path / "a.jpg")]), progress=False, client=client)
     assert done["outcome"].tolist() == ["created"]
+
+
+def test_of_two_files_of_one_reference_the_first_row_has_it(client: Client, tmp_path: Path) -> None:
+    """Also where the second one is read much faster."""
+    (tmp_path / "slow.bin").write_bytes(bytes(40 * 2**20))
+    (tmp_path / "quick.bin").write_bytes(b"quick")
+    frame = pd.DataFrame({"path": [str(tmp_path / "slow.bin"), str(tmp_path / "quick.bin")], "name": "mine"})
+    done = rf.files.upload(frame, reference_id="name", progress=False, client=client)
+    assert done["error_code"].tolist() == [None, "duplicate_reference_id"]
