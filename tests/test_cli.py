@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 
+from refonte_frames.callbacks.inbox import Arrival, Inbox
+from refonte_frames.callbacks.messages import read_message
 from refonte_frames.client import Client
 from refonte_frames.export import read
 from refonte_frames.resources import batches, projects
@@ -129,7 +131,22 @@ def rows_of(text: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "sandbox", "submit", "plan", "status", "wait", "export tasks", "export attempts"]
+    "command",
+    [
+        "demo",
+        "sandbox",
+        "submit",
+        "plan",
+        "status",
+        "wait",
+        "export tasks",
+        "export batches",
+        "export attempts",
+        "journal show",
+        "callbacks serve",
+        "callbacks show",
+        "quality report",
+    ],
 )
 def test_every_command_explains_itself(shell: Shell, command: str) -> None:
     """--help of every command has an example and ends well."""
@@ -505,6 +522,42 @@ def test_export_with_a_filter_that_shifts_needs_rewrite(shell: Shell) -> None:
 
 
 # sandbox
+
+
+def test_quality_report_writes_a_page_of_an_exported_folder(shell: Shell) -> None:
+    """Its path is printed; a folder that is none is wrong usage."""
+    shell.run("submit", "texts.csv", *SUBMIT_TEXTS)
+    shell.run("export", "tasks", "texts")
+    done = shell.run("quality", "report", "texts", "--out", "page.html")
+    assert (done.returncode, done.stdout) == (0, "page.html\n")
+    assert "3 tasks" in (shell.folder / "page.html").read_text("utf-8")
+    assert shell.run("quality", "report", "elsewhere").returncode == 2
+
+
+def test_callbacks_show_counts_and_lists_what_was_received(shell: Shell) -> None:
+    """As a table for people, as one document for machines; without an inbox it is wrong usage."""
+    body = b'{"task_id": "576c41bf13e36b0600b02b34", "status": "completed"}'
+    with Inbox(shell.folder / "texts") as inbox:
+        inbox.add([Arrival(read_message(body), None, 0.0)] * 2, {"not authentic": 1})
+    done = shell.run("callbacks", "show", "texts")
+    assert "576c41bf13e36b0600b02b34" in done.stdout
+    assert "1 waiting (1 repeats besides). Refused: 1 not authentic." in done.stderr
+    document = json.loads(shell.run("callbacks", "show", "texts", "--json").stdout)
+    assert (document["outcomes"], document["repeats"]) == ({"waiting": 1}, 1)
+    assert shell.run("callbacks", "show", "elsewhere").returncode == 2
+
+
+def test_callbacks_are_not_served_without_a_key(shell: Shell) -> None:
+    """Anybody could deliver; the sentence names the variable."""
+    done = shell.run("callbacks", "serve", "texts", "--port", "0")
+    assert done.returncode == 2
+    assert "REFONTE_CALLBACK_AUTH_KEY" in done.stderr
+
+
+def test_completion_is_offered(shell: Shell) -> None:
+    """A shell that asks gets its script."""
+    done = shell.run("--show-completion", "bash")
+    assert "refonte" in done.stdout.lower()
 
 
 def test_sandbox_says_where_it_is_and_keeps_what_it_was_told(shell: Shell) -> None:
