@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -12,12 +11,15 @@ import numpy as np
 import pandas as pd
 
 from refonte_frames.errors import InputError
+from refonte_frames.frames import as_pandas
 from refonte_frames.quality.consensus import dawid_skene
 from refonte_frames.quality.rates import wilson
 from refonte_frames.quality.taking import checked_conf, need_scipy
 from refonte_frames.quality.votes import Votes, votes_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 __all__ = ["Agreement", "ambiguity", "cohen_kappa", "fleiss_kappa", "krippendorff_alpha", "pair_agreement"]
@@ -26,8 +28,8 @@ Level = Literal["nominal", "ordinal", "interval", "ratio"]
 
 #: Labels that two workers have in common from which on their kappa is worth a look.
 _ENOUGH_COMMON: Final = 20
-#: Numbers held at once while resampling.
-_MOST_CELLS: Final = 4_000_000
+#: Numbers that the library for alpha may hold at once.
+_MOST_CELLS: Final = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +102,14 @@ def krippendorff_alpha(
     if np.count_nonzero(pairable.sum(axis=0)) < 2:
         return _undefined(votes, pairable)
     counts, times = np.unique(pairable, axis=0, return_counts=True)
-    every = need_scipy("krippendorff").alpha(
-        value_counts=pairable, value_domain=domain, level_of_measurement=level, dtype=np.float64
-    )
+    krippendorff = need_scipy("krippendorff")
+    if pairable.size * pairable.shape[1] <= _MOST_CELLS:
+        every = krippendorff.alpha(
+            value_counts=pairable, value_domain=domain, level_of_measurement=level, dtype=np.float64
+        )
+    else:
+        # The library makes a table of labels by labels for every task: gigabytes where the labels are texts.
+        every = _alphas(counts.astype(float), [times.astype(float)], domain, level)[0]
     draws = _resampled_alphas(counts.astype(float), times, domain, level, n_boot, seed)
     return _agreement(votes, pairable, float(every), draws, conf)
 
@@ -143,42 +150,43 @@ def _resampled_alphas(
     n_boot: int,
     seed: int,
 ) -> NDArray[np.float64]:
-    """Compute alpha for resampled tasks; tasks with the same counts are drawn together, which changes nothing.
-
-    The library computes it for one sample, with a row per task; this is the same from the coincidences of each pattern.
-    """
-    if not n_boot:
-        return np.empty(0)
-    answers = counts.sum(axis=1, keepdims=True)
-    pairs = (counts[:, :, None] * counts[:, None, :] - counts[:, :, None] * np.eye(counts.shape[1])) / (answers - 1)[
-        :, :, None
-    ]
-    flat = pairs.reshape(len(counts), -1)
+    """Compute alpha for resampled tasks; tasks with the same counts are drawn together, which changes nothing."""
     generator = np.random.default_rng(seed)
-    step = max(1, _MOST_CELLS // max(len(counts), flat.shape[1]))
-    found = []
-    for start in range(0, n_boot, step):
-        drawn = generator.multinomial(times.sum(), times / times.sum(), size=min(step, n_boot - start))
-        found += [
-            _alpha_of(coincidence.reshape(counts.shape[1], -1), domain, level)
-            for coincidence in drawn.astype(float) @ flat
-        ]
-    return np.array(found)
+    draws = [generator.multinomial(times.sum(), times / times.sum()).astype(float) for _ in range(n_boot)]
+    return _alphas(counts, draws, domain, level)
 
 
-def _alpha_of(coincidence: NDArray[np.float64], domain: NDArray[Any], level: str) -> float:
-    n_c = coincidence.sum(axis=0)
-    distance = _distances(n_c, domain, level)
-    expected = float((np.outer(n_c, n_c) * distance).sum()) / (n_c.sum() - 1)
-    return 1 - float((coincidence * distance).sum()) / expected if expected else math.nan
+def _alphas(
+    counts: NDArray[np.float64], draws: Sequence[NDArray[np.float64]], domain: NDArray[Any], level: str
+) -> NDArray[np.float64]:
+    """Compute alpha for each drawing of the patterns, from the labels of each pattern."""
+    if level == "ordinal":
+        return np.array([_ordinal_alpha(counts, draw) for draw in draws])
+    distance = _distances(domain, level)
+    # How far the answers of each pattern are from each other, over all its pairs.
+    apart = ((counts @ distance) * counts).sum(axis=1) / (counts.sum(axis=1) - 1)
+    return np.array([_alpha_of(draw @ counts, float(draw @ apart), distance) for draw in draws])
 
 
-def _distances(n_c: NDArray[np.float64], domain: NDArray[Any], level: str) -> NDArray[np.float64]:
+def _alpha_of(n_c: NDArray[np.float64], observed: float, distance: NDArray[np.float64]) -> float:
+    expected = float(n_c @ distance @ n_c) / (n_c.sum() - 1)
+    return 1 - observed / expected if expected else math.nan
+
+
+def _ordinal_alpha(counts: NDArray[np.float64], draw: NDArray[np.float64]) -> float:
+    """Compute alpha of ranks: how far two labels are apart depends on how many answers lie between them."""
+    n_c = draw @ counts
+    middle = np.cumsum(n_c) - n_c / 2
+    # The sum of squared differences over all pairs, without a table of pairs.
+    answers = counts.sum(axis=1)
+    apart = 2 * (answers * (counts @ middle**2) - (counts @ middle) ** 2) / (answers - 1)
+    expected = 2 * (n_c.sum() * (n_c @ middle**2) - (n_c @ middle) ** 2) / (n_c.sum() - 1)
+    return 1 - float(draw @ apart) / float(expected) if expected else math.nan
+
+
+def _distances(domain: NDArray[Any], level: str) -> NDArray[np.float64]:
     if level == "nominal":
         return 1 - np.eye(len(domain))
-    if level == "ordinal":
-        middle = np.cumsum(n_c) - n_c / 2
-        return np.asarray(np.subtract.outer(middle, middle) ** 2)
     difference = np.subtract.outer(domain, domain)
     if level == "interval":
         return np.asarray(difference**2)
@@ -279,7 +287,8 @@ def cohen_kappa(labels: Any, *, conf: float = 0.95) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per pair with a task in common: ``a, b, n, agreement, kappa, se, ci_low, ci_high, enough`` (20 in
-        common). Kappa is null where both gave one and the same label throughout.
+        common). Kappa is null where both gave one and the same label throughout. ``attrs["n_excluded"]`` counts rows
+        without a task, a worker or a label.
 
     Raises
     ------
@@ -298,43 +307,69 @@ def cohen_kappa(labels: Any, *, conf: float = 0.95) -> pd.DataFrame:
     refonte_frames.errors.InputError: Agreement needs at least two answers on a task from named labelers; ...
     """
     z = NormalDist().inv_cdf(0.5 + checked_conf(conf) / 2)
-    rows = []
-    for a, b, table in _pairs(labels):
-        kappa, se = _cohen(table / table.sum(), int(table.sum()))
-        n = int(table.sum())
-        row = {"a": a, "b": b, "n": n, "agreement": float(np.trace(table)) / n, "kappa": kappa, "se": se}
-        rows.append(row | {"ci_low": kappa - z * se, "ci_high": kappa + z * se, "enough": n >= _ENOUGH_COMMON})
-    return pd.DataFrame(rows)
-
-
-def _pairs(labels: Any) -> list[tuple[str, str, NDArray[np.int64]]]:
-    """Cross the labels of every two workers."""
     votes = votes_of(labels, needs_workers=True)
-    answers = votes.matrix()
-    found = []
-    n_classes = len(votes.classes)
-    for one, other in itertools.combinations(range(len(votes.workers)), 2):
-        both = (answers[one] >= 0) & (answers[other] >= 0)
-        if both.any():
-            crossed = np.bincount(answers[one][both] * n_classes + answers[other][both], minlength=n_classes**2)
-            found.append((votes.workers[one], votes.workers[other], crossed.reshape(n_classes, n_classes)))
-    if not found:
+    rows = []
+    for pair in _pairs(votes):
+        kappa, se = _cohen(pair, len(votes.classes))
+        row = {"a": pair.a, "b": pair.b, "n": pair.n, "agreement": pair.k / pair.n, "kappa": kappa, "se": se}
+        rows.append(row | {"ci_low": kappa - z * se, "ci_high": kappa + z * se, "enough": pair.n >= _ENOUGH_COMMON})
+    table = pd.DataFrame(rows)
+    table.attrs = {"n_excluded": votes.n_excluded}
+    return table
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """What two workers answered to the tasks that they have in common."""
+
+    a: Any
+    b: Any
+    one: NDArray[np.int64]
+    other: NDArray[np.int64]
+
+    @property
+    def n(self) -> int:
+        return len(self.one)
+
+    @property
+    def k(self) -> int:
+        return int((self.one == self.other).sum())
+
+
+def _pairs(votes: Votes) -> list[_Pair]:
+    """Put the answers of every two workers beside each other; costs what is there, not workers times workers."""
+    order = np.lexsort((votes.worker, votes.task))
+    task, worker, label = votes.task[order], votes.worker[order], votes.label[order]
+    met: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]] = []
+    for step in range(1, len(task)):
+        same = np.flatnonzero(task[step:] == task[:-step])
+        if not len(same):
+            break
+        met.append((worker[same], worker[same + step], label[same], label[same + step]))
+    if not met:
         raise InputError("Agreement needs at least two answers on a task from named labelers; no two share a task.")
-    return found
+    a, b, one, other = (np.concatenate(columns) for columns in zip(*met, strict=True))
+    code = a * len(votes.workers) + b
+    by_pair = np.argsort(code, kind="stable")
+    _, starts = np.unique(code[by_pair], return_index=True)
+    names = votes.workers
+    return [_Pair(names[a[at[0]]], names[b[at[0]]], one[at], other[at]) for at in np.split(by_pair, starts[1:])]
 
 
-def _cohen(shares: NDArray[np.float64], n: int) -> tuple[float, float]:
-    rows, columns = shares.sum(axis=1), shares.sum(axis=0)
-    observed, chance = float(np.trace(shares)), float(rows @ columns)
+def _cohen(pair: _Pair, n_classes: int) -> tuple[float, float]:
+    rows, columns = (np.bincount(labels, minlength=n_classes) / pair.n for labels in (pair.one, pair.other))
+    is_same = pair.one == pair.other
+    observed, chance = float(is_same.mean()), float(rows @ columns)
     if chance == 1:
         return math.nan, math.nan
     kappa = (observed - chance) / (1 - chance)
-    crossed = np.add.outer(columns, rows)
-    on_diagonal = np.diag(shares) @ ((1 - chance) - np.diag(crossed) * (1 - observed)) ** 2
-    off = (shares * crossed**2).sum() - np.diag(shares) @ np.diag(crossed) ** 2
+    # Fleiss, Cohen and Everitt (1969), summed over answers instead of over the cells of a table.
+    crossed = columns[pair.one] + rows[pair.other]
+    on_diagonal = float(((((1 - chance) - crossed * (1 - observed)) ** 2) * is_same).mean())
+    off = float((crossed**2 * ~is_same).mean())
     rest = (observed * chance - 2 * chance + observed) ** 2
-    variance = (on_diagonal + (1 - observed) ** 2 * off - rest) / (n * (1 - chance) ** 4)
-    return kappa, math.sqrt(max(0.0, float(variance)))
+    variance = (on_diagonal + (1 - observed) ** 2 * off - rest) / (pair.n * (1 - chance) ** 4)
+    return kappa, math.sqrt(max(0.0, variance))
 
 
 def pair_agreement(labels: Any, *, conf: float = 0.95) -> pd.DataFrame:
@@ -351,7 +386,8 @@ def pair_agreement(labels: Any, *, conf: float = 0.95) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per pair with a task in common: ``a, b, n`` (tasks in common), ``k`` (same label), ``rate, ci_low,
-        ci_high, enough``. ``attrs["overall"]`` is the share of agreeing pairs of answers over all tasks.
+        ci_high, enough``. ``attrs["overall"]`` is the share of agreeing pairs of answers over all tasks,
+        ``attrs["n_excluded"]`` counts rows without a task, a worker or a label.
 
     Raises
     ------
@@ -369,13 +405,12 @@ def pair_agreement(labels: Any, *, conf: float = 0.95) -> pd.DataFrame:
     Traceback (most recent call last):
     refonte_frames.errors.InputError: There is no answer among the labels: ...
     """
-    pairs = _pairs(labels)
-    table = pd.DataFrame(
-        [{"a": a, "b": b, "n": int(crossed.sum()), "k": int(np.trace(crossed))} for a, b, crossed in pairs]
-    )
+    votes = votes_of(labels, needs_workers=True)
+    table = pd.DataFrame([{"a": pair.a, "b": pair.b, "n": pair.n, "k": pair.k} for pair in _pairs(votes)])
     table["rate"] = table["k"] / table["n"]
     table["ci_low"], table["ci_high"] = wilson(table["k"], table["n"], conf)
     table["enough"] = table["n"] >= _ENOUGH_COMMON
+    table.attrs["n_excluded"] = votes.n_excluded
     table.attrs["overall"] = float(table["k"].sum() / table["n"].sum())
     return table
 
@@ -413,12 +448,13 @@ def ambiguity(labels: Any) -> pd.DataFrame:
     Traceback (most recent call last):
     refonte_frames.errors.InputError: The labels answer 2 questions ('size', 'colour'): take them one by one, ...
     """
-    votes = votes_of(labels)
+    given = as_pandas(labels)
+    votes = votes_of(given)
     counts = votes.counts()
     n = counts.sum(axis=1)
     shares = counts / n[:, None]
     entropy = _entropy(shares)
-    model = dawid_skene(labels)
+    model = dawid_skene(given)
     posterior = model.posteriors.to_numpy()
     top = counts.max(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -438,6 +474,7 @@ def ambiguity(labels: Any) -> pd.DataFrame:
     table["tie"] = (counts == top[:, None]).sum(axis=1) > 1
     table["ds_label"], table["ds_p"] = model.labels["label"].to_numpy(), model.labels["p"].to_numpy()
     table["ds_entropy"] = _entropy(posterior)
+    table.attrs = {"n_excluded": votes.n_excluded}
     return table.sort_values(["ds_entropy", "entropy"], ascending=False, kind="stable", ignore_index=True)
 
 

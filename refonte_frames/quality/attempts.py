@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from refonte_frames.errors import InputError
+from refonte_frames.frames import as_pandas
 from refonte_frames.quality.audits import audit_outcomes
 from refonte_frames.quality.rates import labeler_rates, rates_of, tally
 from refonte_frames.quality.taking import decided, key_list, moments, numbers, take
@@ -61,7 +62,7 @@ def learning_curve(
         For all: one row per number, with that number, the columns that rates come with, ``n_labelers_at_risk`` (of
         those not yet passed before, how many make this attempt) and ``survival`` (the share not passed after it,
         Kaplan-Meier; who gave up counts until then). Balanced: one row for ``first`` and one for ``last``, in
-        ``position``, with rates.
+        ``position``, with rates. ``attrs["n_excluded"]`` counts attempts without a number.
 
     Raises
     ------
@@ -83,19 +84,24 @@ def learning_curve(
     """
     if panel not in ("all", "balanced"):
         raise InputError(f"panel={panel!r}: there are all and balanced.")
-    has_task = by == "attempt_number" and "quality_task_id" in getattr(attempts, "columns", ())
+    given = as_pandas(attempts)
+    has_task = by == "attempt_number" and "quality_task_id" in given.columns
     unit = ["labeler", *(["quality_task_id"] if has_task else [])]
-    rows = take(attempts, *unit, by, "passed", of="Attempts")
-    rows[by] = numbers(rows[by])
-    rows = rows[rows[by].notna()].sort_values(by, kind="stable")
+    every = take(given, *unit, by, "passed", of="Attempts")
+    numbered = every.assign(**{by: numbers(every[by])})
+    rows = numbered[numbered[by].notna()].sort_values(by, kind="stable")
     if panel == "balanced":
-        return _balanced(rows, unit, min_n, conf)
+        table = _balanced(rows, unit, min_n, conf)
+        table.attrs = {"n_excluded": len(every) - len(rows)}
+        return table
     counted = tally(rows, [by], "passed")
     counted[by] = counted[by].astype("int64")
     rates = rates_of(counted["k"], counted["n"], min_n=min_n, conf=conf)
     table = pd.concat([counted[[by]], rates], axis=1)
     at_risk, survival = _first_passes(rows, unit, by, table[by].to_numpy(float))
-    return table.assign(n_labelers_at_risk=at_risk, survival=survival)
+    table = table.assign(n_labelers_at_risk=at_risk, survival=survival)
+    table.attrs = {"n_excluded": len(every) - len(rows)}
+    return table
 
 
 def _balanced(rows: pd.DataFrame, unit: list[str], min_n: int, conf: float) -> pd.DataFrame:
@@ -122,9 +128,8 @@ def _first_passes(
     curve = survival_curve(ends, observed)
     steps = np.searchsorted(curve["time"].to_numpy(), at, side="right")
     survival = np.concatenate([[1.0], curve["survival"].to_numpy()])[steps]
-    labelers = until["labeler"]
-    at_risk = np.array([labelers[ends >= number].nunique(dropna=False) for number in at], np.int64)
-    return at_risk, survival
+    longest = np.sort(pd.Series(ends).groupby(until["labeler"], dropna=False, observed=True).max().to_numpy())
+    return len(longest) - np.searchsorted(longest, at, side="left"), survival
 
 
 def speeders(attempts: Any, by: Keys | None = None, *, min_secs: float | None = None) -> pd.DataFrame:
@@ -166,13 +171,13 @@ def speeders(attempts: Any, by: Keys | None = None, *, min_secs: float | None = 
     refonte_frames.errors.ColumnError: Attempts need a column 'task', ...
     """
     keys = key_list(by) if by is not None else []
-    columns = getattr(attempts, "columns", ())
-    rows = take(attempts, "labeler", "duration_secs", *keys, of="Attempts")
+    given = as_pandas(attempts)
+    rows = take(given, "labeler", "duration_secs", *keys, of="Attempts")
     secs = numbers(rows["duration_secs"])
     is_timed = secs > 0
     table = pd.DataFrame({"labeler": rows["labeler"]})
     table["attempt_id"] = (
-        take(attempts, "attempt_id", of="Attempts")["attempt_id"] if "attempt_id" in columns else pd.NA
+        take(given, "attempt_id", of="Attempts")["attempt_id"] if "attempt_id" in given.columns else pd.NA
     )
     table["duration_secs"] = secs
     table["robust_z"] = _robust_z(np.log(np.where(is_timed, secs, np.nan)), rows, keys)
@@ -180,7 +185,7 @@ def speeders(attempts: Any, by: Keys | None = None, *, min_secs: float | None = 
     is_under = is_timed & (secs < min_secs) if min_secs is not None else np.zeros(len(secs), bool)
     table["fast"] = is_far | is_under
     order = (
-        moments(take(attempts, "completed_at", of="Attempts")["completed_at"]) if "completed_at" in columns else None
+        moments(take(given, "completed_at", of="Attempts")["completed_at"]) if "completed_at" in given.columns else None
     )
     is_often = _often_fast(table, order)
     marks = (("robust_z", is_far), ("min_secs", is_under), ("3 of last 10", is_often))
@@ -188,8 +193,8 @@ def speeders(attempts: Any, by: Keys | None = None, *, min_secs: float | None = 
         ", ".join(name for name, mark in zip((name for name, _ in marks), each, strict=True) if mark)
         for each in zip(*(mark for _, mark in marks), strict=True)
     ]
-    if "passed" in columns:
-        table["passed"] = take(attempts, "passed", of="Attempts")["passed"]
+    if "passed" in given.columns:
+        table["passed"] = take(given, "passed", of="Attempts")["passed"]
     table.attrs["n_excluded"] = int((~is_timed).sum())
     return table
 
@@ -235,7 +240,8 @@ def time_per_attempt(attempts: Any, by: Keys = "labeler", *, min_n: int = 5) -> 
     pandas.DataFrame
         One row per group: the columns of `by`, ``n, median, q25, q75, gmean`` (geometric mean), ``median_passed,
         median_failed``, ``idle_share`` (of attempts over 30 minutes: somebody was away; they are counted all the
-        same) and ``enough``. Seconds. The arithmetic mean is left out: one forgotten window moves it.
+        same) and ``enough``; ``attrs["n_excluded"]`` counts attempts without a duration above 0. Seconds. The
+        arithmetic mean is left out: one forgotten window moves it.
 
     Raises
     ------
@@ -254,8 +260,9 @@ def time_per_attempt(attempts: Any, by: Keys = "labeler", *, min_n: int = 5) -> 
     refonte_frames.errors.ColumnError: Attempts need a column 'team', ...
     """
     keys = key_list(by)
-    has_passed = "passed" in getattr(attempts, "columns", ())
-    rows = take(attempts, *keys, "duration_secs", *(["passed"] * has_passed), of="Attempts")
+    given = as_pandas(attempts)
+    has_passed = "passed" in given.columns
+    rows = take(given, *keys, "duration_secs", *(["passed"] * has_passed), of="Attempts")
     secs = pd.Series(numbers(rows["duration_secs"]))
     secs = secs.where(secs > 0)
     known, is_passed = decided(rows["passed"]) if has_passed else (np.zeros(len(rows), bool),) * 2
@@ -266,14 +273,16 @@ def time_per_attempt(attempts: Any, by: Keys = "labeler", *, min_n: int = 5) -> 
         failed=secs.where(known & ~is_passed),
         idle=(secs > _IDLE_SECS).astype(float).where(secs.notna()),
     )
-    groups: Any = marked.groupby(keys, dropna=False, observed=True, sort=True)
+    groups: Any = marked.groupby(keys or np.zeros(len(marked)), dropna=False, observed=True, sort=True)
     table = pd.DataFrame({"n": groups["secs"].count()})
     for name, share in (("median", 0.5), ("q25", 0.25), ("q75", 0.75)):
         table[name] = groups["secs"].quantile(share)
     table["gmean"] = np.exp(groups["logs"].mean())
     table["median_passed"], table["median_failed"] = groups["passed"].median(), groups["failed"].median()
     table["idle_share"], table["enough"] = groups["idle"].mean(), table["n"] >= min_n
-    return table.reset_index()
+    table = table.reset_index(drop=not keys)
+    table.attrs = {"n_excluded": int(secs.isna().sum())}
+    return table
 
 
 def item_quality(attempts: Any, *, min_n: int = _ENOUGH_ATTEMPTS, conf: float = 0.95) -> pd.DataFrame:
@@ -293,7 +302,8 @@ def item_quality(attempts: Any, *, min_n: int = _ENOUGH_ATTEMPTS, conf: float = 
     pandas.DataFrame
         One row per quality task: ``quality_task_id``, the columns that rates come with, ``discrimination`` (the
         correlation of passing it with the labeler's pass rate on all others; null with too few attempts or no
-        variation) and ``suspect`` (it is negative: the expected answer is probably wrong).
+        variation) and ``suspect`` (it is negative: the expected answer is probably wrong). ``attrs["n_excluded"]``
+        counts undecided attempts.
 
     Raises
     ------
@@ -331,6 +341,7 @@ def item_quality(attempts: Any, *, min_n: int = _ENOUGH_ATTEMPTS, conf: float = 
     table["discrimination"] = [lookup.get(item, np.nan) for item in table["quality_task_id"]]
     table.loc[~table["enough"], "discrimination"] = np.nan
     table["suspect"] = table["discrimination"] < 0
+    table.attrs = {"n_excluded": int((~known).sum())}
     return table
 
 
@@ -382,13 +393,13 @@ def scorecard(
     Traceback (most recent call last):
     refonte_frames.errors.ColumnError: Attempts need a column 'duration_secs', ...
     """
-    columns = getattr(attempts, "columns", ())
-    rates = labeler_rates(attempts, target=target, min_n=min_n, conf=conf)
-    optional = [name for name in ("quality_task_id", "attempt_number", "completed_at", "kind") if name in columns]
-    rows = take(attempts, "labeler", "passed", "duration_secs", *optional, of="Attempts")
+    given = as_pandas(attempts)
+    rates = labeler_rates(given, target=target, min_n=min_n, conf=conf)
+    optional = [name for name in ("quality_task_id", "attempt_number", "completed_at", "kind") if name in given.columns]
+    rows = take(given, "labeler", "passed", "duration_secs", *optional, of="Attempts")
     rows["kind"] = rows["kind"].astype("string") if "kind" in rows else pd.Series(pd.NA, rows.index, dtype="string")
     rows["duration_secs"] = numbers(rows["duration_secs"])
-    rows["fast"] = speeders(attempts)["fast"]
+    rows["fast"] = speeders(given)["fast"]
     keys = ["labeler", "kind"]
     groups: Any = rows.groupby(keys, dropna=False, observed=True, sort=True)
     extra = pd.DataFrame({"median_secs": groups["duration_secs"].median(), "n_fast": groups["fast"].sum()})
@@ -400,9 +411,11 @@ def scorecard(
         extra["last_seen"] = pd.NaT
     card = rates.merge(extra.reset_index(), how="left", on=keys)
     if audits is not None:
-        card = card.merge(_audited(attempts, audits, min_n, conf), how="left", on="labeler")
+        card = card.merge(_audited(given, as_pandas(audits), min_n, conf), how="left", on="labeler")
         card["n_audited"] = card["n_audited"].fillna(0).astype("int64")
-    return card.sort_values(keys, kind="stable", ignore_index=True)
+    card = card.sort_values(keys, kind="stable", ignore_index=True)
+    card.attrs = {"n_excluded": 0}
+    return card
 
 
 def _first_pass_rate(rows: pd.DataFrame, keys: list[str]) -> pd.Series[float]:
@@ -416,12 +429,15 @@ def _first_pass_rate(rows: pd.DataFrame, keys: list[str]) -> pd.Series[float]:
     return firsts.groupby(keys, dropna=False, observed=True)["is_passed"].mean()
 
 
-def _audited(attempts: Any, audits: Any, min_n: int, conf: float) -> pd.DataFrame:
+def _audited(attempts: pd.DataFrame, audits: pd.DataFrame, min_n: int, conf: float) -> pd.DataFrame:
     named = take(audits, "task_id", "audit_result", "audited_at", of="Audits")
-    if "labeler" in getattr(audits, "columns", ()):
+    if "labeler" in audits.columns:
         named["labeler"] = take(audits, "labeler", of="Audits")["labeler"]
     else:
         makers = take(attempts, "task_id", "labeler", of="Attempts").dropna().drop_duplicates()
-        named = named.merge(makers, on="task_id")
+        named = named.dropna(subset=["task_id"]).astype({"task_id": "string"})
+        named = named.merge(makers.astype({"task_id": "string"}), on="task_id")
+    # A task that several labelers answered counts for each of them: to each it is a task of its own.
+    named["task_id"] = named.groupby(["labeler", "task_id"], dropna=False, observed=True).ngroup()
     found = audit_outcomes(named, by="labeler", min_n=min_n, conf=conf).rename(columns={"n_tasks": "n_audited"})
     return found[["labeler", "n_audited", "accepted_rate", "accepted_ci_low", "accepted_ci_high"]]

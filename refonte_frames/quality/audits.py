@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from refonte_frames.errors import InputError
+from refonte_frames.frames import as_pandas
 from refonte_frames.quality.rates import rates_of, wilson
 from refonte_frames.quality.taking import checked_conf, key_list, moments, numbers, take
 
@@ -51,7 +52,8 @@ def audit_outcomes(
     pandas.DataFrame
         One row per group and basis: the columns of `by`, ``basis, n_tasks, accepted, fixed, rejected, n_other``, and
         for each of the three a rate of those decided, with its interval: ``accepted_rate, accepted_ci_low,
-        accepted_ci_high`` and so on; ``enough``. Comments and results that nobody documented are other. Where `by` is
+        accepted_ci_high`` and so on; ``enough``. Comments and results that nobody documented are other;
+        ``attrs["n_excluded"]`` counts audits of no task. Where `by` is
         the source alone and both have looked, ``attrs["customer_minus_refonte"]`` has the difference of their
         acceptance for each basis, with Newcombe's interval.
 
@@ -79,10 +81,12 @@ def audit_outcomes(
     if basis not in ("last", "first", "both"):
         raise InputError(f"basis={basis!r}: there are last, first and both.")
     keys = key_list(by)
-    rows = in_order(take(audits, "task_id", "audit_result", "audited_at", *keys, of="Audits"))
+    every = take(audits, "task_id", "audit_result", "audited_at", *keys, of="Audits")
+    rows = in_order(every[every["task_id"].notna()])
     wanted = ("first", "last") if basis == "both" else (basis,)
     tables = [_outcomes(_ends(rows, each), keys, each, min_n, conf) for each in wanted]
     table = pd.concat(tables, ignore_index=True).sort_values([*keys, "basis"], kind="stable", ignore_index=True)
+    table.attrs["n_excluded"] = len(every) - len(rows)
     if keys == ["audit_source"]:
         table.attrs["customer_minus_refonte"] = _differences(table)
     return table
@@ -92,8 +96,9 @@ def in_order(audits: pd.DataFrame) -> pd.DataFrame:
     """Sort audits from old to new; the service lists the newest first."""
     times = moments(audits["audited_at"])
     # Reversed before a stable sort: of two at one moment the one listed first is the newer.
-    order = times.iloc[::-1].argsort(kind="stable").to_numpy()
-    return audits.assign(audited_at=times).iloc[::-1].iloc[order].reset_index(drop=True)
+    backwards = audits.assign(audited_at=times).iloc[::-1]
+    # Of an audit without a time nobody knows that it is the newest.
+    return backwards.sort_values("audited_at", kind="stable", na_position="first", ignore_index=True)
 
 
 def _ends(audits: pd.DataFrame, which: str) -> pd.DataFrame:
@@ -186,7 +191,8 @@ def first_pass_yield(
     keys = key_list(by)
     done = take(tasks, "task_id", "status", *keys, of="Tasks")
     done = done[(done["status"].astype("string") == "completed").fillna(value=False)].drop_duplicates("task_id")
-    rows = in_order(take(audits, "task_id", "audit_result", "audited_at", of="Audits"))
+    done = done.astype({"task_id": "string"})
+    rows = in_order(take(audits, "task_id", "audit_result", "audited_at", of="Audits")).astype({"task_id": "string"})
     first = _ends(rows, "first").set_index("task_id")["audit_result"].astype("string")
     result = done["task_id"].map(first).astype("string")
     marks = done[keys].assign(
@@ -223,6 +229,7 @@ def rework(audits: Any, by: Keys = (), *, min_n: int = _ENOUGH_AUDITS, conf: flo
         One row per group: the columns of `by`, ``n`` (audited tasks), ``k`` (reworked), ``rate`` and the columns that
         rates come with, ``mean_touches, p90_touches`` (audits of a task, comments included), ``audit_minutes`` (of a
         task, on average) and ``fixed_time_share`` (of the auditors' time, what went into audits that fixed).
+        ``attrs["n_excluded"]`` counts audits of no task.
 
     Raises
     ------
@@ -242,16 +249,18 @@ def rework(audits: Any, by: Keys = (), *, min_n: int = _ENOUGH_AUDITS, conf: flo
     refonte_frames.errors.ColumnError: Audits need a column 'project', ...
     """
     keys = key_list(by)
-    rows = take(audits, "task_id", "audit_result", "audit_time_secs", *keys, of="Audits")
+    every = take(audits, "task_id", "audit_result", "audit_time_secs", *keys, of="Audits")
+    rows = every[every["task_id"].notna()]
     results, secs = rows["audit_result"].astype("string"), numbers(rows["audit_time_secs"])
     is_fixed = (results == "fixed").fillna(value=False)
-    marks = rows[[*keys, "task_id"]].assign(
+    unit = list(dict.fromkeys([*keys, "task_id"]))
+    marks = rows[unit].assign(
         touches=1,
         redone=results.isin(("fixed", "rejected")),
         secs=np.nan_to_num(secs),
         fixing=np.where(is_fixed, np.nan_to_num(secs), 0.0),
     )
-    per_task = _summed(marks, [*keys, "task_id"])
+    per_task = _summed(marks, unit)
     per_task["k"] = ((per_task["redone"] > 0) | (per_task["touches"] > 1)).astype(int)
     per_task["n"] = 1
     sums = _summed(per_task[[*keys, "n", "k", "touches", "secs", "fixing"]], keys)
@@ -264,6 +273,7 @@ def rework(audits: Any, by: Keys = (), *, min_n: int = _ENOUGH_AUDITS, conf: flo
     table["fixed_time_share"] = sums["fixing"].astype("float64") / sums["secs"].where(sums["secs"] > 0).astype(
         "float64"
     )
+    table.attrs = {"n_excluded": len(every) - len(rows)}
     return table
 
 
@@ -310,8 +320,9 @@ def auditor_rates(audits: Any, *, min_n: int = _ENOUGH_AUDITS, conf: float = 0.9
     Traceback (most recent call last):
     refonte_frames.errors.ColumnError: Audits need a column 'audited_by', ...
     """
-    has_project = "project" in getattr(audits, "columns", ())
-    rows = take(audits, "audited_by", "audit_result", "audit_time_secs", *(["project"] * has_project), of="Audits")
+    given = as_pandas(audits)
+    has_project = "project" in given.columns
+    rows = take(given, "audited_by", "audit_result", "audit_time_secs", *(["project"] * has_project), of="Audits")
     results = rows["audit_result"].astype("string")
     rows = rows.assign(
         accepted=(results == "accepted").fillna(value=False).astype("int64"),
@@ -327,6 +338,7 @@ def auditor_rates(audits: Any, *, min_n: int = _ENOUGH_AUDITS, conf: float = 0.9
     table = pd.concat([sums[["audited_by"]], rates, sums[["expected"]]], axis=1)
     table["ratio"] = table["rate"] / table["expected"].where(table["expected"] > 0)
     table["median_secs"] = sums["median_secs"]
+    table.attrs = {"n_excluded": len(results) - len(rows)}
     return table
 
 
@@ -365,7 +377,7 @@ def audits_needed(rate: float, *, conf: float = 0.95, population: int | None = N
         raise InputError(f"rate={rate!r}: give the share of defects to be ruled out, between 0 and 1.")
     miss = 1 - checked_conf(conf)
     if population is None:
-        return math.ceil(math.log(miss) / math.log(1 - rate))
+        return math.ceil(math.log(miss) / math.log1p(-rate))
     if population < 1:
         raise InputError(f"population={population!r}: a batch has at least one task.")
     defects = max(1, math.ceil(rate * population))
@@ -407,7 +419,8 @@ def error_costs(
     pandas.DataFrame
         One row per group: the columns of `by`, ``audit_cost, fix_cost, redo_cost, escape_cost, escape_low,
         escape_high, total``. Escaped defects are the completed tasks without an audit times the group's shrunk rate
-        of first audits that did not accept; the bounds come from that rate's interval.
+        of first audits that did not accept; the bounds come from that rate's interval. Null, and with it the total,
+        where no audit of the group decides anything and tasks are unseen.
 
     Raises
     ------
@@ -428,24 +441,30 @@ def error_costs(
     refonte_frames.errors.ColumnError: Tasks need a column 'team', ...
     """
     keys = key_list(by)
-    groups = first_pass_yield(tasks, audits, keys, conf=conf)
-    owners = take(tasks, "task_id", *keys, of="Tasks").drop_duplicates("task_id")
-    rows = take(audits, "task_id", "audit_result", "audit_time_secs", of="Audits").merge(owners, on="task_id")
+    of_tasks, of_audits = as_pandas(tasks), as_pandas(audits)
+    groups = first_pass_yield(of_tasks, of_audits, keys, conf=conf)
+    owners = take(of_tasks, "task_id", *keys, of="Tasks").drop_duplicates("task_id").astype({"task_id": "string"})
+    rows = take(of_audits, "task_id", "audit_result", "audit_time_secs", of="Audits").astype({"task_id": "string"})
+    rows = rows.dropna(subset=["task_id"]).merge(owners, on="task_id")
     results = rows["audit_result"].astype("string")
     marks = rows[keys].assign(
         minutes=np.nan_to_num(numbers(rows["audit_time_secs"])) / 60,
         fixed=(results == "fixed").fillna(value=False),
         rejected=(results == "rejected").fillna(value=False),
     )
-    spent = groups[keys].merge(_summed(marks, keys), how="left", on=keys) if keys else _summed(marks, keys)
+    # As objects: where all audits are of one project, or of none, its column may be of another type.
+    sums = _summed(marks, keys).astype(dict.fromkeys(keys, object))
+    spent = groups[keys].astype(object).merge(sums, how="left", on=keys) if keys else sums
     spent = spent.fillna({"minutes": 0, "fixed": 0, "rejected": 0})
     unseen = groups["n_completed"] - groups["n_audited"]
     table = groups[keys].copy()
+    table.attrs = {"n_excluded": groups.attrs["n_excluded"]}
     table["audit_cost"] = spent["minutes"].astype("float64") * audit_minute
     table["fix_cost"] = spent["fixed"].astype("float64") * fix
     table["redo_cost"] = spent["rejected"].astype("float64") * redo
     # A rate of acceptance is shrunk; its complement is the rate of defects, and the bounds change places.
     for name, bound in (("escape_cost", "shrunk"), ("escape_low", "shrunk_high"), ("escape_high", "shrunk_low")):
         table[name] = unseen * (1 - groups[bound]) * escape
-    table["total"] = table[["audit_cost", "fix_cost", "redo_cost", "escape_cost"]].sum(axis=1)
+    # Where nobody looked at any task nothing is known of what escaped, nor of the total.
+    table["total"] = table[["audit_cost", "fix_cost", "redo_cost", "escape_cost"]].sum(axis=1, skipna=False)
     return table

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from refonte_frames.errors import InputError
+from refonte_frames.frames import as_pandas
 from refonte_frames.quality.taking import need_scipy, numbers, take
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def box_agreement(annotations: Any, by: str = "labeler") -> pd.DataFrame:
         all boxes of both: an unmatched box counts 0), ``f1_50, f1_75`` (twice the pairs at least so good over all
         boxes). Boxes are paired one to one so that the sum of their overlaps is largest, which a greedy choice misses.
         Somebody who drew nothing at all on a task is not in the annotations and hence not here. Boxes with a missing
-        side are left out: ``attrs["n_excluded"]``.
+        side, or of nobody named, are left out: ``attrs["n_excluded"]``.
 
     Raises
     ------
@@ -107,12 +108,15 @@ def box_agreement(annotations: Any, by: str = "labeler") -> pd.DataFrame:
     Traceback (most recent call last):
     refonte_frames.errors.ColumnError: Annotations need a column 'worker', ...
     """
-    rows = take(annotations, "task_id", by, "label", *_SIDES, of="Annotations")
-    if "geometry" in getattr(annotations, "columns", ()):
-        geometry = take(annotations, "geometry", of="Annotations")["geometry"].astype("string")
+    given = as_pandas(annotations)
+    rows = take(given, "task_id", by, "label", *_SIDES, of="Annotations")
+    if "geometry" in given.columns:
+        geometry = take(given, "geometry", of="Annotations")["geometry"].astype("string")
         rows = rows.loc[(geometry == "box").fillna(value=False).to_numpy()]
     sides = np.column_stack([numbers(rows[name]) for name in _SIDES])
     is_whole = np.asarray(np.isfinite(sides).all(axis=1) & (sides[:, 2:] >= 0).all(axis=1))
+    # Nobody knows whether boxes without a name are those of one labeler.
+    is_whole &= (rows["task_id"].notna() & rows[by].notna()).to_numpy(dtype=bool)
     rows, sides = rows.loc[is_whole], sides[is_whole]
     corners = np.column_stack([sides[:, :2], sides[:, :2] + sides[:, 2:]])
     places: Any = rows.reset_index(drop=True).groupby(["task_id", "label", by], dropna=False, observed=True).indices

@@ -25,6 +25,8 @@ __all__ = ["DawidSkene", "accuracy", "confusion", "dawid_skene", "majority_vote"
 #: Stands for the logarithm of 0: far below any that counts, and no NaN when it meets a count of 0.
 _LOG_NOTHING: Final = -1e5
 _ENOUGH_OF_A_CLASS: Final = 5
+#: Half a gigabyte of shares; beyond it the model would be as good as never done.
+_MOST_CELLS: Final = 60_000_000
 _ENOUGH_ANSWERS: Final = 20
 
 
@@ -82,7 +84,7 @@ def dawid_skene(labels: Any, *, max_iter: int = 10_000, tol: float = 1e-12) -> D
     Raises
     ------
     InputError
-        There are no answers, or several questions are mixed.
+        There are no answers, several questions are mixed, or there are too many different labels.
 
     Notes
     -----
@@ -101,6 +103,7 @@ def dawid_skene(labels: Any, *, max_iter: int = 10_000, tol: float = 1e-12) -> D
     refonte_frames.errors.InputError: There is no answer among the labels: every row lacks a task or a label.
     """
     votes = votes_of(labels, allows_repeats=True)
+    _refuse_too_many(votes)
     if max_iter < 1 or tol < 0:
         raise InputError("max_iter is at least 1 and tol at least 0.")
     fit = _Fit(votes)
@@ -116,6 +119,17 @@ def dawid_skene(labels: Any, *, max_iter: int = 10_000, tol: float = 1e-12) -> D
     if not converged:
         warnings.warn(f"Dawid and Skene's model had not converged after {max_iter:,} rounds.", stacklevel=2)
     return _described(votes, fit, trace, converged=converged)
+
+
+def _refuse_too_many(votes: Votes) -> None:
+    """Refuse what cannot be held: a table of errors for each worker, with a row and a column for every label."""
+    n_classes, n_workers = len(votes.classes), len(votes.workers) + 1
+    if max(n_workers * n_classes**2, votes.n_tasks * n_classes) > _MOST_CELLS:
+        raise InputError(
+            f"There are {n_classes:,} different labels: Dawid and Skene's model has a share for each pair of them and "
+            "each worker, and is for categories. For texts that are all different take "
+            "majority_vote(labels, ties='first')."
+        )
 
 
 class _Fit:
@@ -175,6 +189,7 @@ def _described(votes: Votes, fit: _Fit, trace: list[float], *, converged: bool) 
     classes = np.asarray(votes.classes, object)
     best = fit.posterior.argmax(axis=1)
     labels = pd.DataFrame({"task": votes.tasks, "label": classes[best], "p": fit.posterior.max(axis=1)})
+    labels.attrs = {"n_excluded": votes.n_excluded}
     posteriors = pd.DataFrame(
         fit.posterior, index=pd.Index(votes.tasks, name="task"), columns=pd.Index(votes.classes, name="label")
     )
@@ -208,7 +223,7 @@ def majority_vote(labels: Any, *, ties: Literal["dawid_skene", "first"] = "dawid
     -------
     pandas.DataFrame
         One row per task: ``task, label, p`` (the share of votes), ``n`` (votes), ``tie`` (whether another label had
-        as many).
+        as many). ``attrs["n_excluded"]`` counts rows without a task or a label.
 
     Raises
     ------
@@ -229,18 +244,21 @@ def majority_vote(labels: Any, *, ties: Literal["dawid_skene", "first"] = "dawid
     """
     if ties not in ("dawid_skene", "first"):
         raise InputError(f"ties={ties!r}: there are dawid_skene and first.")
-    votes = votes_of(labels)
+    given = as_pandas(labels)
+    votes = votes_of(given)
     counts = votes.counts()
     top = counts.max(axis=1)
     is_top = counts == top[:, None]
     is_tie = is_top.sum(axis=1) > 1
     best = counts.argmax(axis=1)
     if ties == "dawid_skene" and is_tie.any():
-        posterior = dawid_skene(labels).posteriors.to_numpy()
+        posterior = dawid_skene(given).posteriors.to_numpy()
         best = np.where(is_tie, np.where(is_top, posterior, -1.0).argmax(axis=1), best)
     n = counts.sum(axis=1)
     chosen = np.asarray(votes.classes, object)[best]
-    return pd.DataFrame({"task": votes.tasks, "label": chosen, "p": top / n, "n": n, "tie": is_tie})
+    table = pd.DataFrame({"task": votes.tasks, "label": chosen, "p": top / n, "n": n, "tie": is_tie})
+    table.attrs = {"n_excluded": votes.n_excluded}
+    return table
 
 
 def confusion(labels: Any, gold: Any) -> pd.DataFrame:
@@ -305,6 +323,7 @@ def accuracy(labels: Any, gold: Any, *, min_n: int = _ENOUGH_ANSWERS, conf: floa
     pandas.DataFrame
         One row per worker: ``worker``, the columns that rates come with, and ``macro_recall`` (the mean over the
         truths met of the share answered right, so that rare ones count as much as frequent ones).
+        ``attrs["n_excluded"]`` as for `confusion`.
 
     Raises
     ------
@@ -323,7 +342,7 @@ def accuracy(labels: Any, gold: Any, *, min_n: int = _ENOUGH_ANSWERS, conf: floa
     Traceback (most recent call last):
     refonte_frames.errors.InputError: None of the tasks that were answered has a known truth: ...
     """
-    rows, _ = _with_truth(labels, gold)
+    rows, n_excluded = _with_truth(labels, gold)
     rows["is_right"] = (rows["truth"] == rows["answer"]).astype(float)
     groups = rows.groupby("worker", dropna=False, observed=True, sort=True)["is_right"]
     counted = groups.agg(n="size", k="sum").reset_index()
@@ -331,6 +350,7 @@ def accuracy(labels: Any, gold: Any, *, min_n: int = _ENOUGH_ANSWERS, conf: floa
     recall = per_truth.groupby("worker", dropna=False, sort=True).mean()
     table = pd.concat([counted[["worker"]], rates_of(counted["k"], counted["n"], min_n=min_n, conf=conf)], axis=1)
     table["macro_recall"] = recall.to_numpy()
+    table.attrs = {"n_excluded": n_excluded}
     return table
 
 
@@ -352,6 +372,6 @@ def _truths(gold: Any) -> dict[Any, Any]:
     if isinstance(gold, pd.Series):
         return dict(gold.dropna().items())
     if isinstance(gold, dict):
-        return dict(gold)
+        return dict(pd.Series(gold, dtype=object).dropna().items())
     frame = take(as_pandas(gold), "task", "label", of="Truths").dropna()
     return dict(zip(frame["task"], frame["label"], strict=True))

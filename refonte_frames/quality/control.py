@@ -51,7 +51,8 @@ def control_chart(df: Any, period: str, outcome: str, *, baseline: int | None = 
         Then ``ewma, ewma_lcl, ewma_ucl, ewma_signal``, the moving average that finds slow drift, and ``laney_lcl,
         laney_ucl``: limits widened by how much more than chance periods vary from one to the next (Laney's p').
         ``attrs["sigma_z"]`` is that factor; where ``attrs["is_overdispersed"]``, that is above 1.2, look at these:
-        with many rows a period the ordinary limits make nearly every period a signal.
+        with many rows a period the ordinary limits make nearly every period a signal. ``attrs["n_excluded"]`` counts
+        rows that are undecided or of no period.
 
     Raises
     ------
@@ -71,8 +72,9 @@ def control_chart(df: Any, period: str, outcome: str, *, baseline: int | None = 
     Traceback (most recent call last):
     refonte_frames.errors.InputError: There are 3 periods with decided rows; baseline=9.
     """
-    counted = tally(take(df, period, outcome, of="Rows"), [period], outcome)
-    counted = counted[(counted["n"] > 0) & counted[period].notna()].reset_index(drop=True)
+    rows = take(df, period, outcome, of="Rows")
+    every = tally(rows, [period], outcome)
+    counted = every[(every["n"] > 0) & every[period].notna()].reset_index(drop=True)
     if counted.empty or (baseline is not None and not 1 <= baseline <= len(counted)):
         raise InputError(f"There are {len(counted)} periods with decided rows; baseline={baseline!r}.")
     n, k = counted["n"].to_numpy(float), counted["k"].to_numpy(float)
@@ -88,6 +90,7 @@ def control_chart(df: Any, period: str, outcome: str, *, baseline: int | None = 
     width = 3 * max(1.0, spread) * sigma
     table["laney_lcl"], table["laney_ucl"] = np.clip(centre - width, 0, 1), np.clip(centre + width, 0, 1)
     table.attrs = {"sigma_z": spread, "is_overdispersed": spread > _OVERDISPERSED}
+    table.attrs["n_excluded"] = len(rows) - int(n.sum())
     return table
 
 

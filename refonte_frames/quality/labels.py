@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import pandas as pd
 import pyarrow as pa
 from msgspec import Raw
@@ -18,6 +19,7 @@ from refonte_frames.export.decode import TaskDoc
 from refonte_frames.export.drift import Drift
 from refonte_frames.export.tables import to_pandas
 from refonte_frames.frames import as_pandas
+from refonte_frames.quality.taking import moments
 from refonte_frames.schemas import LABELS
 
 if TYPE_CHECKING:
@@ -73,7 +75,7 @@ def labels_from(
     ColumnError
         The frame has no such column.
     InputError
-        `kind` is none.
+        `kind` is none, a response is no JSON, or ``completed_at`` holds no times.
 
     Notes
     -----
@@ -203,13 +205,28 @@ class _Reading:
 def _elements(texts: Sequence[str | None], types: Sequence[str | None]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Take responses apart as an export does; each element comes with the place of its response."""
     docs = [
-        TaskDoc(task_id=str(at), type=type_, response=Raw(text.encode()))
+        TaskDoc(task_id=str(at), type=type_, response=Raw(text.encode("utf-8", "replace")))
         for at, (text, type_) in enumerate(zip(texts, types, strict=True))
         if text is not None
     ]
-    tables = build(docs, tables=("annotations",), exported_at=datetime.now(UTC), drift=Drift())
+    try:
+        tables = build(docs, tables=("annotations",), exported_at=datetime.now(UTC), drift=Drift())
+    except (msgspec.DecodeError, RecursionError):
+        raise _no_json(texts) from None
     for element in tables["annotations"].select(["task_id", "geometry", "label", "value", "field"]).to_pylist():
         yield int(element["task_id"]), element
+
+
+def _no_json(texts: Sequence[str | None]) -> InputError:
+    """Say which response cannot be read."""
+    for at, text in enumerate(texts):
+        try:
+            msgspec.json.decode(text or "null")
+        except msgspec.DecodeError as error:
+            return InputError(f"response_json of row {at} is no JSON: {error}.")
+        except RecursionError:
+            return InputError(f"response_json of row {at} has too many lists and objects within each other.")
+    return InputError("A response_json is no JSON that can be read.")
 
 
 def _said(geometry: str | None, label: str | None, value: str | None) -> str | None:
@@ -242,8 +259,8 @@ def _times(rows: pd.DataFrame) -> list[datetime | None]:
     if "completed_at" not in rows.columns:
         return [None] * len(rows)
     # Arrow's microseconds are the finest that is kept; a time of Python's would warn about what it loses.
-    moments = pd.to_datetime(rows["completed_at"], utc=True, errors="coerce").dt.floor("us")
-    return [None if pd.isna(moment) else moment.to_pydatetime() for moment in moments.tolist()]
+    times = moments(rows["completed_at"]).dt.floor("us")
+    return [None if pd.isna(moment) else moment.to_pydatetime() for moment in times.tolist()]
 
 
 def _seconds(rows: pd.DataFrame) -> list[float | None]:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from refonte_frames.errors import InputError
+from refonte_frames.frames import as_pandas
 from refonte_frames.quality.taking import checked_conf, decided, key_list, need_scipy, take
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ __all__ = ["labeler_rates", "pooled_rate", "rates_of", "shrink_rates", "tally", 
 _LEAST_UNITS: Final = 5
 #: Beyond this the fitted spread between units is nothing but noise in the fit.
 _WIDEST: Final = 1e6
+#: The fit explains nothing where its log-likelihood rises by less.
+_LEAST_GAIN: Final = 1e-9
 
 
 def wilson(k: ArrayLike, n: ArrayLike, conf: float = 0.95) -> tuple[Any, Any]:
@@ -111,6 +114,7 @@ def shrink_rates(k: ArrayLike, n: ArrayLike, conf: float = 0.95) -> pd.DataFrame
     Traceback (most recent call last):
     refonte_frames.errors.InputError: k counts some of n: every k has to be from 0 to its n.
     """
+    checked_conf(conf)
     successes, trials = np.atleast_1d(np.asarray(k, float)), np.atleast_1d(np.asarray(n, float))
     if successes.shape != trials.shape or not ((successes >= 0) & (successes <= trials)).all():
         raise InputError("k counts some of n: every k has to be from 0 to its n.")
@@ -152,7 +156,8 @@ def _prior(k: NDArray[np.float64], n: NDArray[np.float64]) -> _Prior:
     if np.ptp(k / n) == 0:
         return _Prior(math.inf, math.inf, without_spread, "pooled")
     a, b = _fitted(log_likelihood, pooled, _moments(k, n, pooled))
-    if a + b > _WIDEST:
+    # One trial each says nothing of how units differ: any spread fits as well as none.
+    if a + b > _WIDEST or log_likelihood(a, b) - without_spread < _LEAST_GAIN:
         return _Prior(math.inf, math.inf, without_spread, "pooled")
     return _Prior(a, b, log_likelihood(a, b), "mle")
 
@@ -172,17 +177,17 @@ def _fitted(log_likelihood: Any, pooled: float, size: float) -> tuple[float, flo
         return mean * math.exp(point[1]), (1 - mean) * math.exp(point[1])
 
     start = [math.log(pooled / (1 - pooled)), math.log(size)]
+    # Where every unit has all or nothing, a and b would run towards 0, where nothing can be computed.
+    bounds = [(-15, 15), (-7, math.log(10 * _WIDEST))]
     found = optimize.minimize(
-        lambda point: -log_likelihood(*parameters(point)),
-        start,
-        method="L-BFGS-B",
-        bounds=[(-15, 15), (-7, math.log(10 * _WIDEST))],
+        lambda point: -log_likelihood(*parameters(point)), start, method="L-BFGS-B", bounds=bounds
     )
     # The top is flat where units hardly differ; differences of floats tell nothing there, so the last steps use none.
     exact = optimize.minimize(
         lambda point: -log_likelihood(*parameters(point)),
         found.x,
         method="Nelder-Mead",
+        bounds=bounds,
         options={"xatol": 1e-9, "fatol": 1e-13, "maxiter": 1000},
     )
     return parameters(exact.x)
@@ -262,9 +267,9 @@ def labeler_rates(
     pandas.DataFrame
         One row per unit and kind, nobody left out: the columns of `by`, ``kind``, ``n`` (decided attempts), ``k``
         (passed), ``rate, ci_low, ci_high`` (Wilson), ``shrunk, shrunk_low, shrunk_high`` (`shrink_rates` within the
-        kind), ``n_missing`` (undecided), ``verdict`` and ``enough``. The verdict is ``below`` when the whole interval
-        lies under the target, ``above`` when it lies over it, else ``unclear``; null without a target. Rank by
-        ``ci_low`` or ``shrunk``, never by ``rate``.
+        kind), ``n_missing`` (undecided), ``verdict`` and ``enough``; ``attrs["n_excluded"]`` counts attempts of other
+        kinds. The verdict is ``below`` when the whole interval lies under the target, ``above`` when it lies over it,
+        else ``unclear``; null without a target. Rank by ``ci_low`` or ``shrunk``, never by ``rate``.
 
     Raises
     ------
@@ -286,20 +291,20 @@ def labeler_rates(
     refonte_frames.errors.ColumnError: Attempts need a column 'who', and the frame has none. ...
     """
     keys = key_list(by)
-    rows = _with_kind(attempts, keys)
-    if kind is not None:
-        rows = rows[rows["kind"] == kind]
+    every = _with_kind(attempts, keys)
+    rows = every if kind is None else every[(every["kind"] == kind).fillna(value=False)]
     counted = tally(rows, [*keys, "kind"], "passed")
     groups = [_judged(group, target, min_n, conf) for _, group in counted.groupby("kind", dropna=False, sort=True)]
-    if not groups:
-        return _judged(counted, target, min_n, conf)
-    return pd.concat(groups).sort_values([*keys, "kind"], kind="stable", ignore_index=True)
+    table = pd.concat(groups or [_judged(counted, target, min_n, conf)])
+    table = table.sort_values([*keys, "kind"], kind="stable", ignore_index=True)
+    table.attrs = {"n_excluded": len(every) - len(rows)}
+    return table
 
 
 def _with_kind(attempts: Any, keys: list[str]) -> pd.DataFrame:
-    rows = take(attempts, *keys, "passed", of="Attempts")
-    has_kind = "kind" in getattr(attempts, "columns", ())
-    kinds = take(attempts, "kind", of="Attempts")["kind"].astype("string") if has_kind else pd.NA
+    given = as_pandas(attempts)
+    rows = take(given, *keys, "passed", of="Attempts")
+    kinds = take(given, "kind", of="Attempts")["kind"].astype("string") if "kind" in given.columns else pd.NA
     return rows.assign(kind=pd.Series(kinds, index=rows.index, dtype="string"))
 
 
@@ -357,6 +362,8 @@ def pooled_rate(
     ------
     ColumnError
         A column is missing.
+    InputError
+        `n_boot` is below 1.
 
     Examples
     --------
@@ -369,6 +376,8 @@ def pooled_rate(
     Traceback (most recent call last):
     refonte_frames.errors.ColumnError: Rates need a column 'team', ...
     """
+    if n_boot < 1:
+        raise InputError(f"n_boot={n_boot!r}: an interval needs resamples, some thousand of them.")
     counted = tally(take(frame, cluster, outcome, of="Rates"), [cluster], outcome)
     some = counted[counted["n"] > 0]
     k, n = int(some["k"].sum()), int(some["n"].sum())
@@ -378,7 +387,9 @@ def pooled_rate(
         low, high = _bootstrapped(some["k"].to_numpy(float), some["n"].to_numpy(float), conf, n_boot, seed)
         method = "cluster bootstrap"
     row = {"n": n, "k": k, "rate": k / n if n else math.nan, "ci_low": low, "ci_high": high, "ci_method": method}
-    return pd.DataFrame([row | {"n_clusters": len(some), "n_missing": int(counted["n_missing"].sum())}])
+    table = pd.DataFrame([row | {"n_clusters": len(some), "n_missing": int(counted["n_missing"].sum())}])
+    table.attrs = {"n_excluded": 0}
+    return table
 
 
 def _bootstrapped(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import warnings
 from collections.abc import Sequence
+from numbers import Number
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_bool_dtype, is_numeric_dtype, is_object_dtype, is_string_dtype
 
 from refonte_frames.errors import ColumnError, InputError
 from refonte_frames.frames import as_pandas
@@ -31,10 +35,12 @@ def take(frame: Any, *names: str, of: str) -> pd.DataFrame:
     Raises
     ------
     ColumnError
-        One is not there.
+        One is not there, or it is there twice.
     """
     rows = as_pandas(frame)
     for name in names:
+        if (count := rows.columns.tolist().count(name)) > 1:
+            raise ColumnError(f"The frame has {count} columns {name!r}; rename all but one of them.")
         if name not in rows.columns:
             close = difflib.get_close_matches(name, [str(column) for column in rows.columns], 1)
             hint = f" Did you mean {close[0]!r}?" if close else f" It has: {', '.join(map(repr, rows.columns))}."
@@ -69,15 +75,12 @@ def decided(column: pd.Series[Any]) -> tuple[NDArray[np.bool_], NDArray[np.bool_
         It holds something else.
     """
     known = column.notna().to_numpy(dtype=bool)
-    values = column[known]
-    if values.dtype == object and not values.isin([True, False]).all():
+    # As objects: a text such as "false" would be true, and so would any number.
+    values = column[known].astype(object)
+    if not values.map(lambda value: isinstance(value, bool | np.bool_ | Number) and value in (0, 1)).all():
         raise InputError(f"The column {column.name!r} holds other values than true, false and null.")
-    try:
-        truths = values.astype(bool).to_numpy()
-    except (TypeError, ValueError):
-        raise InputError(f"The column {column.name!r} holds other values than true, false and null.") from None
     is_true = np.zeros(len(column), bool)
-    is_true[known] = truths
+    is_true[known] = values.astype(bool).to_numpy()
     return known, is_true
 
 
@@ -103,11 +106,26 @@ def moments(column: pd.Series[Any]) -> pd.Series[pd.Timestamp]:
     InputError
         It holds no times.
     """
+    named = "This" if column.name is None else f"The column {column.name!r}"
+    if column.notna().any() and (is_numeric_dtype(column.dtype) or is_bool_dtype(column.dtype)):
+        raise InputError(
+            f"{named} holds no times, but {column.dtype}. pd.to_datetime(…, unit='s') makes times of numbers."
+        )
     try:
-        times = pd.to_datetime(column, utc=True)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"The column {column.name!r} holds no times: {error}.") from None
-    return times.astype("datetime64[ns, UTC]")
+        return _times(column).astype("datetime64[ns, UTC]")
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{named} holds no times: {str(error).splitlines()[0]}.") from None
+
+
+def _times(column: pd.Series[Any]) -> pd.Series[pd.Timestamp]:
+    if is_object_dtype(column.dtype) or is_string_dtype(column.dtype):
+        # The service leaves fractions of a second out where there are none: not all texts have the same form.
+        with contextlib.suppress(ValueError):
+            return pd.to_datetime(column, utc=True, format="ISO8601")
+    with warnings.catch_warnings():
+        # That it had to guess the form of other texts; what it cannot guess is refused.
+        warnings.simplefilter("ignore", UserWarning)
+        return pd.to_datetime(column, utc=True)
 
 
 def seconds_of(times: pd.Series[pd.Timestamp]) -> NDArray[np.float64]:

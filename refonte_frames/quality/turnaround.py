@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from refonte_frames.errors import InputError
+from refonte_frames.frames import as_pandas
 from refonte_frames.quality.taking import checked_conf, key_list, moments, need_scipy, seconds_of, take
 
 if TYPE_CHECKING:
@@ -149,24 +150,28 @@ def turnaround(
     keys = key_list(by)
     lives = _lives(tasks, keys, at)
     groups: Any = lives.groupby(keys, dropna=False, observed=True, sort=True) if keys else [((), lives)]
+    nobody = [dict.fromkeys(keys) | row for row in _turnaround_rows(lives.head(0), tuple(quantiles), conf)]
     rows = []
     for key, group in groups:
         named = dict(zip(keys, key, strict=True))
         rows += [named | row for row in _turnaround_rows(group, tuple(quantiles), checked_conf(conf))]
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows, columns=list(nobody[0]))
+    table.attrs = {"n_excluded": int(table.loc[table["basis"] == "censored", "n_bad"].sum())}
+    return table
 
 
 def _lives(tasks: Any, keys: list[str], at: Any) -> pd.DataFrame:
     """Give how long each task was watched, and whether it was completed then."""
-    frame = take(tasks, *keys, "created_at", "completed_at", "status", of="Tasks")
-    columns = getattr(tasks, "columns", ())
+    given = as_pandas(tasks)
+    frame = take(given, *keys, "created_at", "completed_at", "status", of="Tasks")
+    columns = given.columns
     created, completed = moments(frame["created_at"]), moments(frame["completed_at"])
-    updated = moments(take(tasks, "updated_at", of="Tasks")["updated_at"]) if "updated_at" in columns else completed
+    updated = moments(take(given, "updated_at", of="Tasks")["updated_at"]) if "updated_at" in columns else completed
     status = frame["status"].astype("string")
     is_done = (status == "completed").fillna(value=False)
     is_open = (status == "pending").fillna(value=False)
     if at is None:
-        known = [moments(take(tasks, "exported_at", of="Tasks")["exported_at"])] if "exported_at" in columns else []
+        known = [moments(take(given, "exported_at", of="Tasks")["exported_at"])] if "exported_at" in columns else []
         at = max((each.max() for each in known or [created, completed, updated] if each.notna().any()), default=pd.NaT)
     else:
         at = moments(pd.Series([at])).iloc[0]
@@ -248,12 +253,14 @@ def throughput(df: Any, freq: str = "D", *, tz: str = "UTC", by: Keys = (), conf
     -------
     pandas.DataFrame
         One row per group and period: the columns of `by`, ``period`` (its beginning, in `tz`), ``n, ci_low,
-        ci_high``.
+        ci_high``. ``attrs["n_excluded"]`` counts rows that are not completed.
 
     Raises
     ------
     ColumnError
         A column is missing.
+    InputError
+        There is no such period, or no such time zone.
     ImportError
         Without the extra ``[quality]``.
 
@@ -271,10 +278,12 @@ def throughput(df: Any, freq: str = "D", *, tz: str = "UTC", by: Keys = (), conf
     refonte_frames.errors.ColumnError: Rows need a column 'project', ...
     """
     keys = key_list(by)
-    rows = take(df, *keys, "completed_at", of="Rows")
-    rows["completed_at"] = moments(rows["completed_at"])
-    rows = rows.dropna(subset=["completed_at"])
-    rows["period"], every = _periods(rows["completed_at"], freq, tz)
+    given = take(df, *keys, "completed_at", of="Rows")
+    rows = given.assign(completed_at=moments(given["completed_at"])).dropna(subset=["completed_at"])
+    try:
+        rows["period"], every = _periods(rows["completed_at"], freq, tz)
+    except (ValueError, KeyError) as error:
+        raise InputError(f"freq={freq!r}, tz={tz!r}: no such periods or no such time zone ({error}).") from None
     groups = rows[keys].drop_duplicates() if keys else pd.DataFrame(index=[0])
     grid = groups.merge(pd.DataFrame({"period": every}), how="cross")
     counts = rows.groupby([*keys, "period"], dropna=False, observed=True).size().rename("n").reset_index()
@@ -284,6 +293,7 @@ def throughput(df: Any, freq: str = "D", *, tz: str = "UTC", by: Keys = (), conf
     n = table["n"].to_numpy(float)
     table["ci_low"] = np.where(n > 0, special.gammaincinv(np.maximum(n, 1), tail), 0.0)
     table["ci_high"] = special.gammaincinv(n + 1, 1 - tail)
+    table.attrs = {"n_excluded": len(given) - len(rows)}
     return table
 
 
@@ -329,7 +339,8 @@ def burn_down(tasks: Any, batches: Any = None, *, at: Any = None, conf: float = 
         One row per batch and day (UTC): ``batch, day``, then as of the end of that day ``created, completed, canceled``
         (failed ones too), ``open`` and ``pct_done`` (0 to 100: completed or canceled). ``attrs`` hold ``eta, eta_low,
         eta_high``, a dict each from batch to an ISO time: the last day when nothing is open, None when nothing
-        moves. The interval resamples the days of the last seven.
+        moves. The interval resamples the days of the last seven. ``attrs["n_excluded"]`` counts tasks of other
+        batches or without ``created_at``.
 
     Raises
     ------
@@ -352,10 +363,11 @@ def burn_down(tasks: Any, batches: Any = None, *, at: Any = None, conf: float = 
     Traceback (most recent call last):
     refonte_frames.errors.ColumnError: Tasks need a column 'batch', ...
     """
-    frame = take(tasks, "batch", "created_at", "completed_at", "updated_at", "status", of="Tasks")
+    given = as_pandas(tasks)
+    frame = take(given, "batch", "created_at", "completed_at", "updated_at", "status", of="Tasks")
     status = frame["status"].astype("string")
     times = {name: moments(frame[name]) for name in ("created_at", "completed_at", "updated_at")}
-    last = _last_moment(tasks, times, at)
+    last = _last_moment(given, times, at)
     days = pd.DataFrame({"batch": frame["batch"].astype("string"), "created": times["created_at"]})
     days["completed"] = times["completed_at"].where((status == "completed").fillna(value=False))
     days["canceled"] = times["updated_at"].where(status.isin(("canceled", "error")))
@@ -373,14 +385,15 @@ def burn_down(tasks: Any, batches: Any = None, *, at: Any = None, conf: float = 
         etas[str(batch)] = _eta(table, last, checked_conf(conf), generator)
     columns = ["batch", "day", "created", "completed", "canceled", "open", "pct_done"]
     burned = pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
-    burned.attrs = {name: {batch: eta[name] for batch, eta in etas.items()} for name in ("eta", "eta_low", "eta_high")}
+    burned.attrs = {"n_excluded": len(frame) - len(days)}
+    burned.attrs |= {name: {batch: eta[name] for batch, eta in etas.items()} for name in ("eta", "eta_low", "eta_high")}
     return burned
 
 
-def _last_moment(tasks: Any, times: dict[str, pd.Series[Any]], at: Any) -> pd.Timestamp:
+def _last_moment(tasks: pd.DataFrame, times: dict[str, pd.Series[Any]], at: Any) -> pd.Timestamp:
     if at is not None:
         return moments(pd.Series([at])).iloc[0]
-    if "exported_at" in getattr(tasks, "columns", ()):
+    if "exported_at" in tasks.columns:
         exported = moments(take(tasks, "exported_at", of="Tasks")["exported_at"])
         if exported.notna().any():
             return exported.max()
@@ -390,10 +403,11 @@ def _last_moment(tasks: Any, times: dict[str, pd.Series[Any]], at: Any) -> pd.Ti
 def _starts(batches: Any) -> dict[Any, Any] | None:
     if batches is None:
         return None
-    names = take(batches, "batch", of="Batches")["batch"].astype("string")
-    if "finalized_at" not in getattr(batches, "columns", ()):
+    given = as_pandas(batches)
+    names = take(given, "batch", of="Batches")["batch"].astype("string")
+    if "finalized_at" not in given.columns:
         return dict.fromkeys(names)
-    return dict(zip(names, moments(take(batches, "finalized_at", of="Batches")["finalized_at"]), strict=True))
+    return dict(zip(names, moments(take(given, "finalized_at", of="Batches")["finalized_at"]), strict=True))
 
 
 def _burned(rows: pd.DataFrame, last: pd.Timestamp, start: Any) -> pd.DataFrame:

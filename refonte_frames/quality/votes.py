@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from refonte_frames.errors import InputError
+from refonte_frames.frames import as_pandas
 from refonte_frames.quality.taking import take
 
 if TYPE_CHECKING:
@@ -47,12 +49,6 @@ class Votes:
         cells = np.bincount(self.task * len(self.classes) + self.label, minlength=self.n_tasks * len(self.classes))
         return cells.reshape(self.n_tasks, len(self.classes))
 
-    def matrix(self) -> NDArray[np.int64]:
-        """Lay the answers out by worker (rows) and task (columns); -1 where there is none."""
-        cells = np.full((len(self.workers), self.n_tasks), -1, np.int64)
-        cells[self.worker, self.task] = self.label
-        return cells
-
     def n_workers_on_pairs(self) -> int:
         """Count the named workers that answered a task with two answers or more."""
         is_pairable = np.bincount(self.task, minlength=self.n_tasks)[self.task] >= 2
@@ -79,8 +75,9 @@ def votes_of(labels: Any, *, allows_repeats: bool = False, needs_workers: bool =
     InputError
         There is no answer, several questions are mixed, or a worker answered a task twice.
     """
-    rows = take(labels, "task", "worker", "label", of="Labels")
-    _refuse_mixed(labels)
+    given = as_pandas(labels)
+    rows = take(given, "task", "worker", "label", of="Labels")
+    _refuse_mixed(given)
     is_usable = rows["task"].notna() & rows["label"].notna() & (rows["worker"].notna() | (not needs_workers))
     n_excluded = int((~is_usable).sum())
     rows = rows[is_usable]
@@ -108,13 +105,15 @@ def _coded(column: pd.Series[Any]) -> tuple[NDArray[np.int64], list[Any]]:
 def _rank(value: Any) -> tuple[int, float, str]:
     """Sort numbers, also those written as text, by their size, and before other text."""
     try:
-        return 0, float(value), str(value)
+        number = float(value)
     except (TypeError, ValueError):
-        return 1, 0.0, str(value)
+        number = math.nan
+    # "nan" is a text that reads as a number, and compares with none.
+    return (1, 0.0, str(value)) if math.isnan(number) else (0, number, str(value))
 
 
-def _refuse_mixed(labels: Any) -> None:
-    if "field" not in getattr(labels, "columns", ()):
+def _refuse_mixed(labels: pd.DataFrame) -> None:
+    if "field" not in labels.columns:
         return
     fields = take(labels, "field", of="Labels")["field"].dropna().unique().tolist()
     if len(fields) > 1:

@@ -1,0 +1,245 @@
+"""Frames as people have them: of other libraries, with holes, texts for booleans, repeated names and indexes."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import refonte_frames as rf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+quality = rf.quality
+
+ATTEMPTS = pd.DataFrame(
+    {
+        "attempt_id": [f"a{number}" for number in range(40)],
+        "labeler": ["ana", "bob", None, "cy"] * 10,
+        "quality_task_id": [f"q{number % 7}" for number in range(40)],
+        "kind": ["training", "evaluation"] * 20,
+        "passed": [True, False, None, True, True] * 8,
+        "attempt_number": [1, 2, 3, 4] * 10,
+        "duration_secs": [float(number + 2) for number in range(40)],
+        "completed_at": pd.date_range("2024-01-01", periods=40, freq="7h", tz="UTC"),
+        "type": "imageannotation",
+    }
+)
+AUDITS = pd.DataFrame(
+    {
+        "task_id": [f"t{number % 9}" for number in range(20)],
+        "audit_source": ["customer", "refonte"] * 10,
+        "audited_by": ["eve", "max"] * 10,
+        "audit_result": ["accepted", "fixed", "rejected", "commented"] * 5,
+        "audited_at": pd.date_range("2024-01-01", periods=20, freq="h", tz="UTC"),
+        "audit_time_secs": [float(number) for number in range(20)],
+        "project": ["p", "q", "q", "q"] * 5,
+    }
+)
+TASKS = pd.DataFrame(
+    {
+        "task_id": [f"t{number}" for number in range(20)],
+        "status": ["completed", "pending", "canceled", "completed"] * 5,
+        "batch": ["b1", "b2"] * 10,
+        "project": ["p", None] * 10,
+        "created_at": pd.date_range("2024-01-01", periods=20, freq="h", tz="UTC"),
+        "completed_at": pd.date_range("2024-01-03", periods=20, freq="h", tz="UTC"),
+        "updated_at": pd.date_range("2024-01-04", periods=20, freq="h", tz="UTC"),
+        "exported_at": pd.Timestamp("2024-01-09", tz="UTC"),
+    }
+)
+LABELS = pd.DataFrame({"task": list("aabbcc"), "worker": list("xyxyxy"), "label": list("rrrggg"), "field": "colour"})
+PRICES = {"audit_minute": 1.0, "fix": 5.0, "redo": 9.0, "escape": 20.0}
+
+TABLES: dict[str, tuple[Callable[[Any], Any], pd.DataFrame]] = {
+    "labeler_rates": (quality.labeler_rates, ATTEMPTS),
+    "learning_curve": (quality.learning_curve, ATTEMPTS),
+    "balanced": (lambda frame: quality.learning_curve(frame, panel="balanced"), ATTEMPTS),
+    "speeders": (quality.speeders, ATTEMPTS),
+    "time_per_attempt": (quality.time_per_attempt, ATTEMPTS),
+    "item_quality": (quality.item_quality, ATTEMPTS),
+    "scorecard": (quality.scorecard, ATTEMPTS),
+    "pooled_rate": (quality.pooled_rate, ATTEMPTS),
+    "control_chart": (lambda frame: quality.control_chart(frame, "attempt_number", "passed"), ATTEMPTS),
+    "throughput": (lambda frame: quality.throughput(frame, by="labeler"), ATTEMPTS),
+    "audit_outcomes": (lambda frame: quality.audit_outcomes(frame, basis="both"), AUDITS),
+    "rework": (lambda frame: quality.rework(frame, by="project"), AUDITS),
+    "auditor_rates": (quality.auditor_rates, AUDITS),
+    "first_pass_yield": (lambda frame: quality.first_pass_yield(frame, AUDITS, by="project"), TASKS),
+    "error_costs": (lambda frame: quality.error_costs(frame, AUDITS, by="project", **PRICES), TASKS),
+    "turnaround": (lambda frame: quality.turnaround(frame, by="project"), TASKS),
+    "burn_down": (quality.burn_down, TASKS),
+    "cohen_kappa": (quality.cohen_kappa, LABELS),
+    "pair_agreement": (quality.pair_agreement, LABELS),
+    "ambiguity": (quality.ambiguity, LABELS),
+    "majority_vote": (quality.majority_vote, LABELS),
+    "accuracy": (lambda frame: quality.accuracy(frame, {"a": "r", "b": "g"}), LABELS),
+}
+FORMS: dict[str, Callable[[pd.DataFrame], Any]] = {
+    "a table of pyarrow": lambda frame: pa.Table.from_pandas(frame, preserve_index=False),
+    "a stream that is read once": lambda frame: pa.Table.from_pandas(frame, preserve_index=False).to_reader(),
+    "objects and None": lambda frame: frame.astype(object).where(frame.notna(), None),
+}
+
+
+def _told(table: pd.DataFrame) -> tuple[list[str], list[list[str]], str]:
+    plain = table.astype(object).where(table.notna(), "-")
+    rows = [[f"{cell:.9g}" if isinstance(cell, float) else str(cell) for cell in row] for row in plain.to_numpy()]
+    return list(table.columns), rows, str(table.attrs)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", TABLES)
+def test_what_a_frame_is_made_of_changes_no_figure(name: str, form: str) -> None:
+    """Columns that may be there, such as kind, are seen in every form; training and evaluation never mix."""
+    compute, frame = TABLES[name]
+    assert _told(compute(FORMS[form](frame))) == _told(compute(frame))
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_says_how_many_rows_count_nowhere(name: str) -> None:
+    """Nothing is dropped silently."""
+    compute, frame = TABLES[name]
+    assert isinstance(compute(frame).attrs["n_excluded"], int)
+
+
+@pytest.mark.parametrize("name", [name for name in TABLES if TABLES[name][1] is not LABELS and name != "control_chart"])
+def test_no_rows_make_the_same_columns(name: str) -> None:
+    """Programs that read a table need not look first whether there was anything."""
+    compute, frame = TABLES[name]
+    assert list(compute(frame.head(0)).columns) == list(compute(frame).columns)
+
+
+@pytest.mark.parametrize("values", [["True", "False"], pd.Categorical(["pass", "fail"]), [0.5, 7.0]])
+def test_only_booleans_are_outcomes(values: Any) -> None:
+    """The text "False" would count as passed otherwise."""
+    with pytest.raises(rf.InputError, match="other values than true, false and null"):
+        quality.labeler_rates(pd.DataFrame({"labeler": ["ana", "bob"], "passed": values}))
+
+
+def test_times_with_and_without_fractions_stand_in_one_column() -> None:
+    """The service leaves the fraction out where there is none."""
+    times = ["2024-01-01T10:00:00Z", "2024-01-01T10:00:00.123Z", "2024-01-02"]
+    assert quality.throughput(pd.DataFrame({"completed_at": times}))["n"].tolist() == [2, 1]
+    answers = pd.DataFrame(
+        {"task_id": "t", "labeler": "ana", "label": ["later", "earlier"], "completed_at": times[1::-1]}
+    )
+    assert quality.labels_from(answers)["repeat"].tolist() == [2, 1]
+
+
+@pytest.mark.parametrize("values", [[1, 2], pd.Series(["9999-01-01"]).astype("datetime64[us]"), ["soon", "later"]])
+def test_what_is_no_time_is_said_in_one_sentence(values: Any) -> None:
+    """Numbers would be nanoseconds since 1970, and far times overflow."""
+    with pytest.raises(rf.InputError, match=r"'completed_at' holds no times[^\n]*$"):
+        quality.throughput(pd.DataFrame({"completed_at": values}))
+
+
+def test_a_repeated_column_is_named() -> None:
+    """Nobody could say which of them counts."""
+    frame = pd.DataFrame([["a", "b", True]], columns=["labeler", "labeler", "passed"])
+    with pytest.raises(rf.ColumnError, match="2 columns 'labeler'"):
+        quality.labeler_rates(frame)
+
+
+def test_an_audit_without_a_time_is_no_newest_one() -> None:
+    """The audits that have a time keep their order beside it."""
+    audits = pd.DataFrame(
+        {
+            "task_id": "t",
+            "audit_source": "customer",
+            "audit_result": ["rejected", "accepted", "fixed"],
+            "audited_at": [None, "2024-01-02", "2024-01-01"],
+        }
+    )
+    last = quality.audit_outcomes(audits).iloc[0]
+    assert (last["accepted"], last["rejected"]) == (1, 0)
+
+
+def test_audits_of_no_task_are_not_one_task() -> None:
+    """They are left out and counted."""
+    audits = AUDITS.assign(task_id=None)
+    assert quality.audit_outcomes(audits, by=()).attrs["n_excluded"] == len(audits)
+    assert quality.rework(audits)["n"].tolist() == [0]
+
+
+def test_a_task_of_several_labelers_counts_for_each() -> None:
+    """The audit of a consensus task is one of everybody's work."""
+    attempts = pd.DataFrame({"labeler": ["ana", "bob"], "task_id": "t", "passed": True, "duration_secs": 1.0})
+    audits = pd.DataFrame({"task_id": ["t"], "audit_result": "accepted", "audited_at": "2024-01-01"})
+    assert quality.scorecard(attempts, audits)["n_audited"].tolist() == [1, 1]
+
+
+def test_the_cost_of_what_nobody_looked_at_is_not_known() -> None:
+    """A total without the escaped defects would look like the cheapest project."""
+    tasks = pd.DataFrame({"task_id": list("abcd"), "status": "completed", "project": list("ppqq")})
+    audits = pd.DataFrame(
+        {"task_id": ["a"], "audit_result": "fixed", "audited_at": "2024-01-01", "audit_time_secs": 60}
+    )
+    costs = quality.error_costs(tasks, audits, by="project", **PRICES).set_index("project")
+    assert costs.loc["p", "total"] == pytest.approx(6 + 15)
+    assert math.isnan(costs.loc["q", "total"])
+
+
+def test_boxes_of_nobody_are_compared_with_none() -> None:
+    """Nobody knows whether they are one labeler's."""
+    boxes = pd.DataFrame({"task_id": "t", "label": "c", "left": 0, "top": 0, "width": 5, "height": 5}, index=range(3))
+    found = quality.box_agreement(boxes.assign(labeler=["ana", None, None]))
+    assert (len(found), found.attrs["n_excluded"]) == (0, 2)
+
+
+def test_units_with_all_or_nothing_have_rates() -> None:
+    """The fit runs to the border of what can be computed, and stays inside."""
+    shrunk = quality.shrink_rates([0, 50, 0, 50, 50, 0], [50] * 6)
+    assert shrunk["shrunk"].round(3).tolist() == [0, 1, 0, 1, 1, 0]
+
+
+def test_one_trial_each_says_nothing_of_spread() -> None:
+    """Any spread would explain it as well as none."""
+    assert quality.shrink_rates([0, 1, 0, 1, 1, 0, 1], [1] * 7).attrs["method"] == "pooled"
+
+
+def test_the_label_nan_has_its_place_in_the_order() -> None:
+    """It is a text, sorted behind the numbers, whatever order the rows have."""
+    labels = pd.DataFrame({"task": list("aabb"), "worker": list("xyxy"), "label": ["nan", "1", "2", "x"]})
+    for rows in itertools.permutations(range(4)):
+        model = quality.dawid_skene(labels.iloc[list(rows)])
+        assert model.priors.index.tolist() == ["1", "2", "nan", "x"]
+
+
+@pytest.mark.parametrize("text", ["{", '{"category":NaN}', "[" * 5000 + "]" * 5000])
+def test_a_response_that_is_no_json_is_named_by_its_row(text: str) -> None:
+    """Not by the parser's own error."""
+    rows = pd.DataFrame({"task_id": "t", "labeler": "ana", "response_json": ['{"category":"cat"}', text]})
+    with pytest.raises(rf.InputError, match="response_json of row 1"):
+        quality.labels_from(rows)
+
+
+def test_thousands_of_different_texts_are_no_table_of_pairs() -> None:
+    """Agreement on free texts takes no gigabytes; the model that would is refused with a sentence."""
+    texts = [f"text {number // 2}" for number in range(2000)]
+    labels = pd.DataFrame({"task": np.arange(2000) // 2, "worker": ["x", "y"] * 1000, "label": texts})
+    labels.loc[0, "label"] = "another text"
+    assert quality.krippendorff_alpha(labels, n_boot=2).value == pytest.approx(1 - 1 / 1000, abs=2e-6)
+    assert quality.cohen_kappa(labels)["agreement"].tolist() == [999 / 1000]
+    with pytest.raises(rf.InputError, match="different labels"):
+        quality.dawid_skene(labels.assign(worker=range(2000)))
+
+
+@pytest.mark.parametrize("level", ["nominal", "ordinal", "interval", "ratio"])
+def test_our_alpha_of_many_labels_is_the_librarys(level: Any) -> None:
+    """The way for many labels gives what the way for few gives."""
+    draw = np.random.default_rng(3)
+    n = 8000
+    labels = pd.DataFrame(
+        {"task": np.arange(n) // 4, "worker": np.arange(n) % 4, "label": draw.integers(1, 6, n) + np.arange(n) // 4 % 3}
+    )
+    few = quality.krippendorff_alpha(labels, level, n_boot=0).value
+    rare = pd.DataFrame({"task": [f"one {number}" for number in range(200)], "worker": 0, "label": range(10, 210)})
+    many = quality.krippendorff_alpha(pd.concat([labels, rare]), level, n_boot=0).value
+    assert many == pytest.approx(few, abs=1e-12)
