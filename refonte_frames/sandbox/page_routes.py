@@ -36,6 +36,9 @@ _SECURITY = (
 _HTML = (("content-type", "text/html; charset=utf-8"), *_SECURITY)
 _WORLDS, _TASKS, _LINES = 30, 50, 50
 
+#: Of what a form or an address may ask for.
+_MOST = 10**15
+
 #: Keys are kept as hashes only; these two are the ones that everybody uses first.
 _KNOWN_KEYS = {sha256(key.encode()).digest(): key for key in ("live_demo", "test_demo")}
 
@@ -58,7 +61,7 @@ def show(running: Running, asked: Asked) -> Answer:
     world = _world_shown(running.service, query)
     where = page.Whereabouts(
         world.row if world else None,
-        query.whole("before", default=0, low=1, high=10**15) or None,
+        query.whole("before", default=0, low=1, high=_MOST) or None,
         token if is_known else None,
         is_token_wrong=token is not None and not is_known,
     )
@@ -71,7 +74,7 @@ def _is_token(running: Running, token: str) -> bool:
 
 def _world_shown(service: Service, query: queries.Query) -> World | None:
     """Find the world asked for, else the newest one with tasks, else the newest."""
-    row = query.whole("world", default=0, low=1, high=10**15)
+    row = query.whole("world", default=0, low=1, high=_MOST)
     if row:
         return _world(service, row)
     worlds = service.store.overview.worlds(_WORLDS)
@@ -161,9 +164,13 @@ def _number(values: dict[str, str], name: str) -> float:
         number = float(values.get(name, ""))
     except ValueError:
         number = math.nan
-    if not math.isfinite(number):
-        raise Refusal(400, f"{name} must be a number.")
+    if not abs(number) <= _MOST:  # not a number is neither less nor more
+        raise Refusal(400, f"{name} must be a number of no more than {_MOST:,}.")
     return number
+
+
+def _world_pressed(service: Service, values: dict[str, str]) -> World:
+    return _world(service, queries.Query([*values.items()]).whole("world", default=0, low=1, high=_MOST))
 
 
 def _steered(asked: Asked, body: dict[str, Any]) -> Asked:
@@ -199,7 +206,7 @@ def press_create(running: Running, asked: Asked) -> Answer:
     task_type, body = values.get("type", ""), read_form(asked).get("body")  # a form's JSON has been read by then
     headers = {"content-type": "application/json"}
     wanted = Asked("POST", f"/v1/task/{task_type}", (), headers, encode(body), {"name": task_type})
-    create_task(running.service, _world(running.service, int(_number(values, "world"))), wanted)
+    create_task(running.service, _world_pressed(running.service, values), wanted)
     return _again(values)
 
 
@@ -208,7 +215,7 @@ def press_reset(running: Running, asked: Asked) -> Answer:
     values = _pressed(running, asked)
     service = running.service
     with service.store.transaction():
-        service.store.empty_world(_world(service, int(_number(values, "world"))))
+        service.store.empty_world(_world_pressed(service, values))
     return _again(values)
 
 

@@ -40,7 +40,6 @@ _ROW_DIGITS = 1 << 24
 
 _STATUS_CODES = {name: code for code, name in enumerate(STATUSES)}
 _REVIEW_CODES: dict[str | None, int | None] = {None: None, **{name: code for code, name in enumerate(REVIEWS)}}
-_EQUALITIES = ("project", "batch", "type", "status")
 
 
 class TaskTable:

@@ -111,7 +111,18 @@ def test_a_wrong_address_is_a_page_that_says_so(sandbox: Sandbox, query: str, st
     assert (reply.status_code, reply.headers["content-type"]) == (status, "text/html; charset=utf-8")
 
 
-@pytest.mark.parametrize("hours", ["nan", "inf", "-1", "1e300", "many", ""])
+@pytest.mark.parametrize("world", ["1e300", "1.9", "0", "-1", "9" * 15, "9" * 30, "", "one"])
+@pytest.mark.parametrize("button", ["reset", "create"])
+def test_a_world_that_cannot_be_is_refused(sandbox: Sandbox, button: str, world: str) -> None:
+    """On a page that says so; nothing fails, and no other world is meant instead."""
+    token = sandbox.page_url.partition("token=")[2]
+    form = {"token": token, "world": world, "type": "categorization", "body": "{}"}
+    reply = requests.post(f"{sandbox.url}/_sandbox/page/{button}", data=form, timeout=30, allow_redirects=False)
+    assert reply.status_code in (400, 404)
+    assert reply.headers["content-type"].startswith("text/html")
+
+
+@pytest.mark.parametrize("hours", ["nan", "inf", "-1", "1e300", "1e308", "many", ""])
 def test_an_impossible_span_is_refused(sandbox: Sandbox, hours: str) -> None:
     """The clock goes forward by a number of hours."""
     form = {"token": sandbox.page_url.partition("token=")[2], "hours": hours}
