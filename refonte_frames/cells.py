@@ -21,7 +21,16 @@ import pandas as pd
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-__all__ = ["ABSENT", "CellError", "Column", "holds_broken_integers", "json_column", "json_value", "own_id"]
+__all__ = [
+    "ABSENT",
+    "CellError",
+    "Column",
+    "holds_broken_integers",
+    "is_sendable",
+    "json_column",
+    "json_value",
+    "own_id",
+]
 
 
 class _Absent(enum.Enum):
@@ -362,3 +371,12 @@ def _decimal(value: decimal.Decimal) -> str:
     if not value.is_finite():
         raise _infinite()
     return str(value)
+
+
+def is_sendable(text: str) -> bool:
+    """Tell whether a text can be sent: UTF-8 has no halves of characters, which Python's texts may hold.
+
+    >>> is_sendable("é"), is_sendable("\ud83d")
+    (True, False)
+    """
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)

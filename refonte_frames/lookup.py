@@ -14,6 +14,7 @@ from urllib.parse import quote_plus
 import msgspec
 import pandas as pd
 
+from refonte_frames.cells import is_sendable
 from refonte_frames.errors import InputError, NotFound, ReplyError
 from refonte_frames.pages import PageLike, read_pages
 from refonte_frames.transport.calls import Call
@@ -181,7 +182,7 @@ def ids_of(name: str, values: str | Iterable[Any]) -> list[str]:
         raise InputError(f"{name}: give a text, or a list or Series of texts, not a {type(values).__name__}.")
     ids: list[str] = []
     for value in [values] if isinstance(values, str) else values:
-        if isinstance(value, str) and value:
+        if isinstance(value, str) and value and is_sendable(value):
             ids.append(value)
         elif not (pd.api.types.is_scalar(value) and pd.isna(value)):
             raise InputError(f"{name} holds {value!r}: ids are texts that are not empty, read the column as str.")

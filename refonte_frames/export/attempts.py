@@ -294,7 +294,12 @@ class AttemptsWanted:
         """Return the filters that are set, as plain JSON types, under the names of the parameters."""
         emails = _ALL if self.of_team else self.labeler_emails
         found = {"quality_task_ids": self.quality_task_ids, "labeler_emails": emails}
-        return {name: value for name, value in found.items() if value is not None}
+        # In one order: which one the caller's ids have makes no difference.
+        return {
+            name: sorted(value) if isinstance(value, list) else value
+            for name, value in found.items()
+            if value is not None
+        }
 
 
 class _Reading:

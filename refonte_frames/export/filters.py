@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from refonte_frames.api import REVIEW_STATUSES, TASK_STATUSES
+from refonte_frames.cells import is_sendable
 from refonte_frames.errors import InputError
 from refonte_frames.export.columns import EPOCH, time_of
 
@@ -169,7 +170,7 @@ def _flag(name: str, value: Any) -> bool:
 
 
 def _text(name: str, value: Any) -> str | None:
-    if value is None or (isinstance(value, str) and value):
+    if value is None or (isinstance(value, str) and value and is_sendable(value)):
         return value
     raise InputError(f"{name}={value!r} is no name: give one non-empty text, and read others with further calls.")
 
@@ -181,7 +182,7 @@ def _texts(name: str, value: Any) -> tuple[str, ...]:
         raise InputError(f"{name}={value!r}: give a text, or a list of non-empty texts.")
     texts = [value] if isinstance(value, str) else list(value)
     for text in texts:
-        if not isinstance(text, str) or not text:
+        if not isinstance(text, str) or not text or not is_sendable(text):
             raise InputError(f"{name} holds {text!r}: give a text, or a list of non-empty texts.")
     return tuple(dict.fromkeys(texts))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
-from refonte_frames.cells import CellError, json_value
+from refonte_frames.cells import CellError, is_sendable, json_value
 from refonte_frames.errors import ApiError, InputError
 from refonte_frames.transport.calls import Call, path_of
 from refonte_frames.transport.replies import decode_json
@@ -24,7 +24,6 @@ E = TypeVar("E", bound=ApiError)
 
 _URL: Final = re.compile(r"https?://[^\s/@]+(/\S*)?", re.IGNORECASE)
 _EMAIL: Final = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
-_HALF: Final = re.compile("[\ud800-\udfff]")
 
 
 def ask(client: Client, call: Call, shape: type[T]) -> T:
@@ -56,15 +55,6 @@ def checked_name(name: Any, kind: str) -> str:
     if not is_sendable(name):
         raise InputError(f"The name of a {kind} holds half a character, which cannot be sent: {name!r}.")
     return name
-
-
-def is_sendable(text: str) -> bool:
-    """Tell whether a text can be sent: UTF-8 has no halves of characters, which Python's texts may hold.
-
-    >>> is_sendable("é"), is_sendable("\ud83d")
-    (True, False)
-    """
-    return text.isascii() or not _HALF.search(text)
 
 
 def checked_callback(callback: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import functools
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,10 +9,11 @@ import pyarrow as pa
 
 from refonte_frames.client import Client, resolve_client
 from refonte_frames.errors import InputError
-from refonte_frames.resources.asking import as_sent, checked_name
+from refonte_frames.resources.asking import as_sent
 from refonte_frames.resources.assets import AssetFinder, list_assets
 from refonte_frames.resources.changes import column_of
 from refonte_frames.resources.file_rows import RESULT_COLUMNS, FileColumns, file_line, frame_of, local_file, remote_file
+from refonte_frames.resources.named import Named
 from refonte_frames.resources.objects import extra_of, frame_of_rows, taken, taken_json, taken_stamp, taken_texts
 from refonte_frames.resources.projects import check_project
 from refonte_frames.resources.undertakings import Undertaking, state_path
@@ -257,11 +257,13 @@ def list(  # noqa: A001 - rf.files.list
     Traceback (most recent call last):
     refonte_frames.errors.InputError: Name at least one project: the service lists files by project.
     """
-    names = [projects] if isinstance(projects, str) else builtins.list(projects)
+    names = Named.of(projects, kind="project").distinct
     if not names:
         raise InputError("Name at least one project: the service lists files by project.")
+    if metadata is not None and not hasattr(metadata, "keys"):
+        raise InputError(f"metadata is a mapping such as {{'camera': 'left'}}, not {metadata!r}.")
     wanted = None if metadata is None else as_sent(dict(metadata))
-    found = list_assets(resolve_client(client), [checked_name(name, "project") for name in names], wanted)
+    found = list_assets(resolve_client(client), names, wanted)
     return frame_of_rows(map(_row, found), _SCHEMA)
 
 

@@ -395,8 +395,11 @@ def _check_workflow(*, rapid: bool, studio: bool, pipeline: str | None, consensu
         raise InputError(f"Only Studio projects have a pipeline: pass studio=True with pipeline={pipeline!r}.")
     if consensus_attempts is not None and pipeline != "consensus_task":
         raise InputError("consensus_attempts needs studio=True and pipeline='consensus_task'.")
-    if consensus_attempts is not None and consensus_attempts < 2:
-        raise InputError(f"consensus_attempts is at least 2, not {consensus_attempts!r}: agreeing takes two.")
+    is_whole = isinstance(consensus_attempts, int) and not isinstance(consensus_attempts, bool)
+    if consensus_attempts is not None and (not is_whole or consensus_attempts < 2):
+        raise InputError(
+            f"consensus_attempts is a whole number of at least 2, not {consensus_attempts!r}: agreeing takes two."
+        )
 
 
 def _same_kind(present: dict[str, Any], wanted: dict[str, Any], error: Conflict) -> dict[str, Any]:

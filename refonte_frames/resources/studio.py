@@ -265,7 +265,7 @@ def sync_assignments(
     refonte_frames.errors.InputError: The frame assigns to 'puppies', which is not among projects=['kittens']...
     """
     wanted = dict.fromkeys(_Pairs.of(frame).pairs)
-    named = None if projects is None else [projects] if isinstance(projects, str) else list(projects)
+    named = None if projects is None else Named.of(projects, kind="project").distinct
     outside = [project for _, project in wanted if named is not None and project not in named]
     if outside:
         raise InputError(
@@ -560,8 +560,7 @@ def assign_batch(batch: str, groups: str | Iterable[str], *, client: Client | No
     Traceback (most recent call last):
     refonte_frames.errors.BadRequest: The service refused to give batch 'kittens_2020-07' to ['night shift']: ...
     """
-    names = [groups] if isinstance(groups, str) else list(groups)
-    body = {"groups": list(dict.fromkeys(checked_name(name, "group") for name in names))}
+    body = {"groups": Named.of(groups, kind="group").distinct}
     checked_name(batch, "batch")
     try:
         return _put(resolve_client(client), "studio", "batches", batch, body=body)
@@ -717,12 +716,12 @@ def complete_tasks(
     refonte_frames.errors.InputError: Which tasks? Name batches=[…], or pass all_batches=True for all of 'kittens'.
     """
     checked_name(project, "project")
-    named = [batches] if isinstance(batches, str) else None if batches is None else list(batches)
+    named = None if batches is None else Named.of(batches, kind="batch").distinct
     if all_batches not in (True, False) or (not named and not all_batches):
         raise InputError(f"Which tasks? Name batches=[…], or pass all_batches=True for all of {project!r}.")
     if named and all_batches:
         raise InputError("all_batches=True would overrule batches=; pass one of the two.")
-    body = {"all_batches": True} if all_batches else {"batches": [checked_name(name, "batch") for name in named or ()]}
+    body = {"all_batches": True} if all_batches else {"batches": named}
     call = post("studio", "projects", project, "send_tasks_to_completed", body=body)
     return _of_project(call, project, resolve_client(client), "to complete tasks")
 

@@ -365,8 +365,9 @@ def _column(rows: pd.DataFrame, name: Hashable, meaning: str, option: str) -> pd
     names: list[Any] = rows.columns.tolist()
     if names.count(name) != 1:
         has = ", ".join(map(repr, names)) or "no columns"
+        several = "s" * (names.count(name) > 1)
         raise ColumnError(
-            f"The frame has {names.count(name) or 'no'} column {name!r} with {meaning}; name one: {option}. "
+            f"The frame has {names.count(name) or 'no'} column{several} {name!r} with {meaning}; name one: {option}. "
             f"It has: {has}."
         )
     column: pd.Series[Any] = rows[name]
@@ -381,7 +382,7 @@ def _objects(rows: pd.DataFrame, name: Hashable, meaning: str, option: str) -> C
             continue
         try:
             found = msgspec.json.decode(value) if isinstance(value, str) else value
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             column.errors[at] = CellError("bad_answer", f"column {name!r}: the text is no JSON ({error})")
             continue
         if not isinstance(found, dict):

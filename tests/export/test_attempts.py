@@ -317,3 +317,10 @@ def test_hostile_texts_come_through_as_they_are() -> None:
     rows = table_of(page.docs, exported_at=NOW, drift=Drift()).to_pylist()
     assert sorted(row["attempt_id"] for row in rows) == sorted([*texts[:3], "\ufffda\r\nb\tc"])
     assert {row["extra_json"] for row in rows} == {'{"big":9223372036854775809}'}
+
+
+def test_the_order_of_the_labelers_makes_no_other_export(tmp_path: Path, client: rf.Client) -> None:
+    """A list of the team may come in any order."""
+    for emails in (["a@example.org", "b@example.org"], ["b@example.org", "a@example.org"]):
+        report = rf.export_attempts(tmp_path / "out", labeler_emails=emails, progress=False, client=client)
+        assert report.rows == {"attempts": 0}

@@ -457,3 +457,13 @@ def test_what_is_no_id_of_a_task_is_not_asked_for(task_id: Any) -> None:
     client = rf.Client(api_key="k", base_url="http://127.0.0.1:9/v1")
     with pytest.raises(rf.InputError, match="give a task's id as text"):
         rf.get_task(task_id, client=client)
+
+
+@pytest.mark.parametrize(
+    "filters", [{"project": "\ud83d"}, {"tags": ["\ud83d"]}, {"unique_id": ["\ud83d"]}, {"task_ids": ["\ud83d"]}]
+)
+def test_half_a_character_in_a_filter_is_told(filters: dict[str, Any]) -> None:
+    """Nothing is sent: UTF-8 has none."""
+    client = rf.Client(api_key="k", base_url="http://127.0.0.1:9/v1")
+    with pytest.raises(rf.InputError, match="ud83d"):
+        rf.read_tasks(**filters, client=client)

@@ -77,3 +77,32 @@ def test_a_member_whose_address_is_none_is_nobody(tmp_path: Path) -> None:
     )
     assert made["outcome"].tolist() == ["changed"]
     assert isinstance(made, pd.DataFrame)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda client: rf.studio.assign_batch("b", None, client=client),  # type: ignore[arg-type]
+        lambda client: rf.studio.complete_tasks("k", batches=5, client=client),  # type: ignore[arg-type]
+        lambda client: rf.studio.sync_assignments(
+            pd.DataFrame({"email": [], "project": []}),
+            projects=5,  # type: ignore[arg-type]
+            client=client,
+        ),
+        lambda client: rf.files.list(None, client=client),  # type: ignore[arg-type]
+        lambda client: rf.files.list("k", metadata=5, client=client),  # type: ignore[arg-type]
+        lambda client: rf.projects.create(
+            "k",
+            type="imageannotation",
+            studio=True,
+            pipeline="consensus_task",
+            consensus_attempts="3",  # type: ignore[arg-type]
+            client=client,
+        ),
+    ],
+)
+def test_odd_arguments_are_told_in_a_sentence(ask: Callable[[rf.Client], Any], tmp_path: Path) -> None:
+    """Nothing is sent."""
+    client = rf.Client(api_key="live_demo", base_url="http://127.0.0.1:9/v1", state_dir=tmp_path)
+    with pytest.raises(rf.InputError):
+        ask(client)

@@ -249,3 +249,21 @@ def test_no_rows_are_an_empty_receipt(rapid: rf.Client, gold: pd.DataFrame, tmp_
     done = create(gold.head(0), rapid, tmp_path / "j")
     assert done.empty
     assert "quality_task_id" in done.columns
+
+
+def test_an_answer_that_is_nested_too_deeply_is_its_rows_error(client: rf.Client) -> None:
+    """The other is made."""
+    rf.projects.create("deep", type="categorization", rapid=True, client=client)
+    deep = '{"a":' * 5_000 + "1" + "}" * 5_000
+    made = rf.quality_tasks.create(
+        pd.DataFrame({"text": ["a", "b"], "answer": [deep, "{}"]}),
+        kind="training",
+        expected="answer",
+        type="categorization",
+        project="deep",
+        columns={"attachment": "text"},
+        params={"attachment_type": "text", "categories": ["x"]},
+        progress=False,
+        client=client,
+    )
+    assert made["error_code"].tolist() == ["bad_answer", None]
