@@ -74,7 +74,8 @@ def test_the_likelihood_of_the_model_never_falls(labels: pd.DataFrame) -> None:
         warnings.simplefilter("ignore")  # some data climb for very long
         model = rf.quality.dawid_skene(labels, max_iter=200)
     steps = np.diff(model.trace)
-    assert (steps >= -1e-9 * np.abs(model.trace[1:])).all()
+    # Beside 1, as it may climb to 0 and stay there but for a rounding.
+    assert (steps >= -1e-9 * (1 + np.abs(model.trace[1:]))).all()
     assert model.posteriors.sum(axis=1).to_numpy() == pytest.approx(1)
     assert model.priors.sum() == pytest.approx(1)
 
