@@ -194,7 +194,7 @@ def export_tasks(  # noqa: PLR0913 - the filters are the service's own names, ea
         promotion_of(promote),
     )
     dataset = Dataset(path, filesystem)
-    exporter = _Exporter(resolve_client(client), dataset, order, progress)
+    exporter = _Exporter(resolve_client(client).for_one_run(), dataset, order, progress)
     with dataset.lock(), dataset.writing():
         return exporter.run()
 
@@ -227,7 +227,7 @@ def take_announced(dataset: Dataset, manifest: Manifest, client: Client | None) 
         folds=True,
         promote=settings.promote,
     )
-    _Exporter(client, dataset, order, progress=False).take_announced(manifest)
+    _Exporter(client.for_one_run(), dataset, order, progress=False).take_announced(manifest)
 
 
 def _lookback_micros(lookback: Any) -> int | None:
@@ -276,19 +276,17 @@ class _Order:
 
 @dataclass(slots=True)
 class _Exporter:
-    """Carries out one call, under the folder's lock."""
+    """Carries out one call, under the folder's lock, with a client that counts the requests of this call alone."""
 
     client: Client
     dataset: Dataset
     order: _Order
     progress: bool
     _began: float = field(default_factory=time.monotonic)
-    _answers_before: dict[str, int] = field(default_factory=dict)
     #: Deliveries that were settled while reading.
     _settled: dict[str, int] = field(default_factory=dict)
 
     def run(self) -> ExportReport:
-        self._answers_before = self.client.requests_by_status()
         order = self.order
         settings = Settings(
             self.client.host, self.client.key_fingerprint, list(order.tables), order.filters.as_json(), order.promote
@@ -314,7 +312,6 @@ class _Exporter:
 
     def take_announced(self, manifest: Manifest) -> ExportReport | None:
         """Read the tasks that callbacks announced and no others; None where there are none."""
-        self._answers_before = self.client.requests_by_status()
         announced = newest_announced(self.dataset)
         if not announced:
             return None
@@ -414,7 +411,7 @@ class _Exporter:
             pages=tally.pages,
             windows=tally.windows,
             windows_unsettled=tally.windows_unsettled,
-            requests=self._answers(),
+            requests=dict(sorted(self.client.requests_by_status().items())),
             wire_bytes=tally.wire_bytes,
             seconds=round(time.monotonic() - self._began, 3),
             drift=tally.drift.as_json(),
@@ -449,11 +446,6 @@ class _Exporter:
             return None
         since = self._lookback(manifest)
         return stamp_of(manifest.watermark - _OVERLAP_MICROS if since is None else since)
-
-    def _answers(self) -> dict[str, int]:
-        counts = self.client.requests_by_status().items()
-        new = {status: count - self._answers_before.get(status, 0) for status, count in sorted(counts)}
-        return {status: count for status, count in new.items() if count}
 
     def _read(self, run: Run) -> None:
         """Read the windows that are not finished yet, several at once."""

@@ -6,6 +6,7 @@ import copy
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -444,6 +445,19 @@ def test_the_report_says_what_was_read_and_what_drifted(root: Path) -> None:
         "misfits": {},
         "unknown_responses": {},
     }
+
+
+def test_exports_in_threads_tell_their_own_requests(client: rf.Client, tmp_path: Path) -> None:
+    """However many share a client."""
+    for at in range(3):
+        post(client, "task", "categorization", body={"attachment": f"a{at}", **TEXT})
+
+    def asked(at: int) -> dict[str, int]:
+        return rf.export_tasks(tmp_path / str(at), progress=False, client=client).requests
+
+    alone = asked(0)
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(asked, range(1, 9))) == [alone] * 8
 
 
 def test_a_run_of_a_day_ago_is_begun_anew(root: Path) -> None:
