@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from refonte_frames.api import BATCH_STATUSES, TASK_STATUSES
 from refonte_frames.sandbox.faults import ACTIONS, TWISTS, Rule
 from refonte_frames.sandbox.openapi import ERROR, Schema, array_of, enum_of, object_of
+from refonte_frames.sandbox.queries import TASK_FILTERS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -34,13 +37,17 @@ _SWITCHES = object_of(
 
 
 def _rule() -> Schema:
-    """Describe a fault by its fields: each is a text, a number, a boolean or a list of texts, and may be left out."""
-    kinds = {str: _TEXT, int: _WHOLE, float: _NUMBER, bool: {"type": "boolean"}}
+    """Describe a fault by its fields and their limits: each may be left out, which is what null means to `Rule`."""
     properties: dict[str, Schema] = {}
-    for name, hint in get_type_hints(Rule).items():
-        plain = next((kind for kind in (hint, *get_args(hint)) if kind in kinds), None)
-        properties[name] = kinds[plain] if plain and name != "names" else {}
-    listed = {"action": enum_of(*ACTIONS, *TWISTS), "side": enum_of("before", "after"), "names": _TEXTS}
+    for name, schema in msgspec.json.schema(Rule)["$defs"]["Rule"]["properties"].items():
+        given = next((way for way in schema.get("anyOf", ()) if way.get("type") != "null"), schema)
+        properties[name] = {key: value for key, value in given.items() if key != "default"}
+    listed = {
+        "action": enum_of(*ACTIONS, *TWISTS),
+        "side": enum_of("before", "after"),
+        "names": array_of(enum_of(*TASK_FILTERS)),
+        "retry_after": {"type": "string", "pattern": "^[ -~]*$"},
+    }
     counts: dict[str, Schema] = {name: {"type": "integer", "minimum": 1} for name in ("nth", "times", "every")}
     return {**object_of(("action",), **{**properties, **listed, **counts}), "additionalProperties": False}
 

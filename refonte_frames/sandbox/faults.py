@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from refonte_frames.api import TASKS_QUERY
 from refonte_frames.sandbox.draws import Draws
+from refonte_frames.sandbox.queries import TASK_FILTERS
 
 if TYPE_CHECKING:
     from refonte_frames.sandbox.exchange import Asked
@@ -126,8 +126,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         kinds = _KINDS.get(self.action, ())
         if self.how and self.how not in kinds:
             raise ValueError(f"{self.action!r} knows no how={self.how!r}; it knows {', '.join(kinds) or 'none'}")
-        if unknown := [name for name in self.names if name not in TASKS_QUERY]:
-            raise ValueError(f"{unknown[0]!r} is no parameter of the list of tasks; there are {', '.join(TASKS_QUERY)}")
+        if unknown := [name for name in self.names if name not in TASK_FILTERS]:
+            raise ValueError(f"{unknown[0]!r} is no filter of the list of tasks; there are {', '.join(TASK_FILTERS)}")
         if self.action == "redirect" and not re.search(_HEADER, self.text):
             raise ValueError("the location of a redirect is printable ASCII")
 

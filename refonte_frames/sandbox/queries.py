@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = [
+    "TASK_FILTERS",
     "BatchQuery",
     "Cursor",
     "Query",
@@ -34,6 +35,11 @@ __all__ = [
 ]
 
 Pairs = tuple[tuple[str, str], ...]
+
+#: What chooses tasks, of all that `GET /tasks` understands.
+TASK_FILTERS = tuple(
+    name for name in TASKS_QUERY if name not in ("limit", "next_token", "include_attachment_url", "limited_response")
+)
 
 
 def read_query(text: bytes) -> Pairs:

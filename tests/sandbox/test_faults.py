@@ -331,7 +331,8 @@ def test_an_unknown_fault_is_refused(sandbox: Sandbox) -> None:
         ("delay", {"secs": -1}, "secs"),
         ("oversize", {"size_bytes": -1}, "size_bytes"),
         ("shift_page", {"by": 10**20}, "by"),
-        ("ignore_filters", {"names": ["strat_time"]}, "'strat_time' is no parameter"),
+        ("ignore_filters", {"names": ["strat_time"]}, "'strat_time' is no filter"),
+        ("ignore_filters", {"names": ["limit"]}, "'limit' is no filter"),
     ],
 )
 def test_a_fault_that_cannot_be_carried_out_is_refused(

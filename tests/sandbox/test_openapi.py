@@ -122,6 +122,14 @@ def test_the_control_document_describes_every_call(sandbox: Sandbox) -> None:
             assert (reply.status_code == 403) == ("security" not in operation)
 
 
+def test_the_control_document_tells_the_limits_of_a_fault(sandbox: Sandbox) -> None:
+    """As the service holds them."""
+    found = requests.get(f"{sandbox.url}/_sandbox/openapi-control.json", timeout=30).json()
+    body = found["paths"]["/_sandbox/faults"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert body["properties"]["p"] == {"type": "number", "minimum": 0, "maximum": 1}
+    assert body["properties"]["status"] == {"type": "integer", "minimum": 200, "maximum": 599}
+
+
 @pytest.mark.parametrize("path", ["/clock", "/work", "/reset", "/truth", "/callback_url", "/callbacks", "/faults"])
 def test_a_slip_of_the_pen_steers_nothing(sandbox: Sandbox, path: str) -> None:
     """A name that a control call does not know is refused."""
