@@ -374,9 +374,9 @@ def _decimal(value: decimal.Decimal) -> str:
 
 
 def is_sendable(text: str) -> bool:
-    """Tell whether a text can be sent: UTF-8 has no halves of characters, which Python's texts may hold.
+    r"""Tell whether a text can be sent: UTF-8 has no halves of characters, which Python's texts may hold.
 
-    >>> is_sendable("é"), is_sendable("\\ud83d")
+    >>> is_sendable("é"), is_sendable("\ud83d")
     (True, False)
     """
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)

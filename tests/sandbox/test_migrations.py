@@ -27,7 +27,7 @@ DUMP = Path(__file__).with_name("version_1.sql")
 
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
-    """Give a file of version 1 with tasks in every status."""
+    """Give a file of version 1 with tasks in every status, whose clock stands still: nothing of it falls due."""
     path = tmp_path / "old.db"
     with closing(sqlite3.connect(path)) as db:
         db.executescript(DUMP.read_text())

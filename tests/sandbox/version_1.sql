@@ -99,7 +99,7 @@ INSERT INTO "reply" VALUES(X'B4F571FD32809563BFBC06EB6F9596A4B08B2FACE2983C1DB9D
 INSERT INTO "reply" VALUES(X'B4F571FD32809563BFBC06EB6F9596A4B08B2FACE2983C1DB9DBDB4297D2F55B','k6',1,X'F79B10B2777CB37CB1D0A7054D138DB7',200,'{"task_id":"6b029b20ede52244b6000007","created_at":"2026-11-22T07:34:56.932Z","updated_at":"2026-11-22T07:34:56.932Z","type":"categorization","status":"pending","params":{"attachment":"a6","attachment_type":"text","categories":["a","b"]},"metadata":{}}',1795419296932);
 INSERT INTO "reply" VALUES(X'B4F571FD32809563BFBC06EB6F9596A4B08B2FACE2983C1DB9DBDB4297D2F55B','k7',1,X'4A0C5573A07E54D2E3856CD92CAFFA27',200,'{"task_id":"6b029b20ede52244b6000008","created_at":"2026-11-22T07:34:56.947Z","updated_at":"2026-11-22T07:34:56.947Z","type":"categorization","status":"pending","params":{"attachment":"a7","attachment_type":"text","categories":["a","b"]},"metadata":{},"unique_id":"u7","tags":["x","t7"]}',1795419296947);
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-INSERT INTO "setting" VALUES('clock','{"sandbox_ms":1795350177003,"wall_ms":1795332897003,"rate":1.0}');
+INSERT INTO "setting" VALUES('clock','{"sandbox_ms":1795350177003,"wall_ms":1795332897003,"rate":0.0}');
 INSERT INTO "setting" VALUES('duty_ms','17280000');
 INSERT INTO "setting" VALUES('seed','7');
 INSERT INTO "setting" VALUES('token_secret','edd510e001b12f77bab722970845728f');

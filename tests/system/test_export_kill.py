@@ -199,7 +199,7 @@ def test_a_killed_export_reads_finished_windows_no_more(listing: Listing, tmp_pa
     _, *notes = numbers(run(listing, tmp_path / "undisturbed", 0, workers=1))
     asked = len(listing.requests)
     root = tmp_path / "killed"
-    run(listing, root, notes[1] + 1, workers=1)
+    run(listing, root, notes[-2] + 1, workers=1)
     listing.requests.clear()
     report = rf.export_tasks(root, client=client_of(listing, tmp_path), progress=False)
     assert report.is_resumed
