@@ -13,11 +13,6 @@ from refonte_frames.cli.commands import quality_app
 _REPORTED: Final = ("tasks", "audits", "attempts")
 
 
-@quality_app.callback()
-def _quality() -> None:
-    """Judge labelers and labels."""
-
-
 @quality_app.command("report")
 def quality_report(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Folder of an export.", show_default=False)],

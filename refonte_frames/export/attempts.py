@@ -234,7 +234,7 @@ def export_attempts(
     refonte_frames.errors.ExportError: attempts was exported differently: labeler_emails was ['nobody@example.org'] ...
     """
     wanted = AttemptsWanted.of(quality_task_ids, labeler_emails)
-    asker = resolve_client(client)
+    asker = resolve_client(client).for_one_run()
     reading = _Reading(asker, wanted)
 
     def read(drift: Drift) -> Iterator[tuple[str, pa.Table]]:

@@ -83,7 +83,7 @@ def export_batches(  # noqa: PLR0913 - the filters are the service's own names, 
     """
     bounds = {"project": project, "created_after": created_after, "created_before": created_before}
     reading = BatchReading.of(**bounds, status=status, detailed=detailed)
-    asker = resolve_client(client)
+    asker = resolve_client(client).for_one_run()
 
     def read(drift: Drift) -> Iterator[tuple[str, pa.Table]]:
         batches = reading.table(asker, drift, progress=False)

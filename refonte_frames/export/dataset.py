@@ -150,6 +150,25 @@ class RunPlan(Struct, frozen=True, kw_only=True):
     made_by: str = "export"
     announced_upto: int = 0
 
+    @classmethod
+    def begun(cls, settings: Settings, manifest: Manifest | None, *, mode: str, watermark: tuple[int, str]) -> RunPlan:
+        """Plan a run that begins now and makes the next generation; it reads nothing unless it is given jobs."""
+        now = datetime.now(UTC)
+        return cls(
+            run_id=new_run_id(),
+            generation=manifest.generation + 1 if manifest else 1,
+            settings=settings,
+            schema_version=SCHEMA_VERSION,
+            started_at=now.isoformat(),
+            began=now.timestamp(),
+            jobs=[],
+            total=None,
+            mode=mode,
+            watermark=watermark[0],
+            watermark_source=watermark[1],
+            honours_updated=manifest.honours_updated if manifest else None,
+        )
+
 
 class WindowDone(Struct, frozen=True):
     """A finished window: its files by part and table, counts, and the tasks near its bounds that it brought."""

@@ -14,7 +14,7 @@ from refonte_frames.client import resolve_client
 from refonte_frames.errors import InputError
 from refonte_frames.export.announced import newest_announced, read_announced, settle_announced
 from refonte_frames.export.columns import TASK_TABLES
-from refonte_frames.export.dataset import PARTS, Dataset, Job, RunPlan, Settings, WindowDone, new_run_id
+from refonte_frames.export.dataset import PARTS, Dataset, Job, RunPlan, Settings, WindowDone
 from refonte_frames.export.drift import Drift
 from refonte_frames.export.filters import Filters, filters_of, stamp_of
 from refonte_frames.export.fold import State, folded, laid_out, stacked
@@ -34,7 +34,6 @@ from refonte_frames.export.sweep import (
 )
 from refonte_frames.export.windows import Window
 from refonte_frames.progress import bar
-from refonte_frames.schemas import SCHEMA_VERSION
 from refonte_frames.transport.calls import Call
 
 if TYPE_CHECKING:
@@ -315,20 +314,11 @@ class _Exporter:
         announced = newest_announced(self.dataset)
         if not announced:
             return None
-        now = datetime.now(UTC)
-        plan = RunPlan(
-            run_id=new_run_id(),
-            generation=manifest.generation + 1,
-            settings=manifest.settings,
-            schema_version=SCHEMA_VERSION,
-            started_at=now.isoformat(),
-            began=time.time(),
+        since = (manifest.watermark, manifest.report["watermark_source"])
+        plan = structs.replace(
+            RunPlan.begun(manifest.settings, manifest, mode="announced", watermark=since),
             jobs=[Job(announced_upto=announced)],
             total=manifest.report["service_total"],
-            mode="announced",
-            watermark=manifest.watermark,
-            watermark_source=manifest.report["watermark_source"],
-            honours_updated=manifest.honours_updated,
             made_by="announced",
             announced_upto=announced,
         )
@@ -394,9 +384,7 @@ class _Exporter:
         for done in run.finished():
             tally.add(Tally.from_json(done.tally))
         state = self._laid_out(run)
-        watermark, source = run.plan.watermark, run.plan.watermark_source
-        if run.plan.mode != "announced":
-            watermark, source = watermark_of(run.plan, tally.newest_stamp, now=time.time())
+        watermark, source = watermark_of(run.plan, tally.newest_stamp, now=time.time())
         report = ExportReport(
             path=self.dataset.root,
             run_id=run.plan.run_id,
@@ -546,18 +534,12 @@ def _run_plan(
     # The earlier of two clocks: with the later one, a change that was stamped by the other would be passed over.
     is_service_clock = plan.server_time is not None and plan.server_time <= now
     safe = plan.server_time if plan.server_time is not None and is_service_clock else now
-    return RunPlan(
-        run_id=new_run_id(),
-        generation=manifest.generation + 1 if manifest else 1,
-        settings=settings,
-        schema_version=SCHEMA_VERSION,
-        started_at=now.isoformat(),
-        began=time.time(),
+    source = "service clock" if is_service_clock else "this machine's clock"
+    mode = "increment" if is_increment else plan.mode
+    return structs.replace(
+        RunPlan.begun(settings, manifest, mode=mode, watermark=(int(safe.timestamp() * _SECOND), source)),
         jobs=list(jobs),
         total=plan.total,
-        mode="increment" if is_increment else plan.mode,
-        watermark=int(safe.timestamp() * _SECOND),
-        watermark_source="service clock" if is_service_clock else "this machine's clock",
         honours_updated=honours,
         service_clock=None if plan.server_time is None else int(plan.server_time.timestamp() * _SECOND),
     )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from msgspec import structs
 
-from refonte_frames.export.dataset import Dataset, RunPlan, Settings, new_run_id
+from refonte_frames.export.dataset import Dataset, RunPlan, Settings
 from refonte_frames.export.drift import Drift
 from refonte_frames.export.filters import stamp_of
 from refonte_frames.export.parts import FILE_ROWS, FileEntry
@@ -20,7 +20,7 @@ from refonte_frames.export.report import ExportReport
 from refonte_frames.export.splice import Splicer
 from refonte_frames.export.versions import row_hashes
 from refonte_frames.progress import bar
-from refonte_frames.schemas import KEYS, SCHEMA_VERSION, SCHEMAS
+from refonte_frames.schemas import KEYS, SCHEMAS
 
 if TYPE_CHECKING:
     import os
@@ -78,7 +78,8 @@ def replace_by_key(  # noqa: PLR0913 - each says something else about the folder
         key the first one counts, since lists that shift repeat what they already showed. It is given the `Drift` to
         count in. What it raises ends the run, and the folder stays as it was.
     client : Client
-        Names the host and the account, which the folder remembers; its answers are counted.
+        Names the host and the account, which the folder remembers. Of this run alone, as `Client.for_one_run` makes it:
+        all its answers are counted.
     appended : collection of str
         Tables whose rows are added and never replaced, as snapshots are.
     keep_unlisted : bool
@@ -121,7 +122,7 @@ class _Replacing:
     keep_unlisted: bool = field(kw_only=True)
 
     def run(self, read: Reading, client: Client, *, progress: bool) -> ExportReport:
-        began, answers, drift = time.monotonic(), client.requests_by_status(), Drift()
+        began, drift = time.monotonic(), Drift()
         self.dataset.settle()
         self.dataset.check(self.settings)
         manifest = self.dataset.manifest()
@@ -139,7 +140,7 @@ class _Replacing:
             files[name] = table.finish()
         report = _report(self.dataset, run, tables, files)
         report |= {
-            "requests": _since(answers, client.requests_by_status()),
+            "requests": dict(sorted(client.requests_by_status().items())),
             "seconds": round(time.monotonic() - began, 3),
             "drift": drift.as_json(),
         }
@@ -261,22 +262,9 @@ def _key_values(column: pa.ChunkedArray) -> list[Any]:
 
 
 def _plan(settings: Settings, manifest: Manifest | None) -> RunPlan:
-    now = datetime.now(UTC)
-    return RunPlan(
-        run_id=new_run_id(),
-        generation=manifest.generation + 1 if manifest else 1,
-        settings=settings,
-        schema_version=SCHEMA_VERSION,
-        started_at=now.isoformat(),
-        began=now.timestamp(),
-        jobs=[],
-        total=None,
-        mode="replace",
-        watermark=int(now.timestamp() * 1_000_000),
-        watermark_source="this machine's clock",
-        honours_updated=None,
-        made_by="replace",
-    )
+    watermark = (int(time.time() * 1_000_000), "this machine's clock")
+    plan = RunPlan.begun(settings, manifest, mode="replace", watermark=watermark)
+    return structs.replace(plan, made_by="replace")
 
 
 def _report(
@@ -303,8 +291,3 @@ def _report(
         "watermark_source": run.plan.watermark_source,
         "audits_complete_since": None,
     }
-
-
-def _since(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
-    new = {status: count - before.get(status, 0) for status, count in sorted(now.items())}
-    return {status: count for status, count in new.items() if count}

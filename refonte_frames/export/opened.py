@@ -1,23 +1,21 @@
-"""An exported folder as something to read from: tables as frames, Arrow, datasets and streams. Writes nothing."""
+"""An exported folder as an object: its tables to read from; what brings it up to date or in order is done elsewhere."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
-from msgspec import structs
 
 from refonte_frames.errors import ColumnError, ExportError, InputError
 from refonte_frames.export.attempts import export_attempts
 from refonte_frames.export.batch_dataset import export_batches
-from refonte_frames.export.dataset import DELTA, Dataset, RunPlan, new_run_id, write_empty
-from refonte_frames.export.export import export_tasks, take_announced
+from refonte_frames.export.compaction import compact
+from refonte_frames.export.dataset import DELTA, Dataset
+from refonte_frames.export.export import export_tasks
 from refonte_frames.export.filters import filters_of
-from refonte_frames.export.fold import compacted
 from refonte_frames.export.layers import visible
 from refonte_frames.export.places import moving_files, places
 from refonte_frames.export.report import ExportReport
@@ -355,26 +353,7 @@ class Export:
         ConfigError
             If callbacks wait and no client can be made.
         """
-        with self._dataset.lock(), self._dataset.writing():
-            self._dataset.settle()
-            manifest = self._dataset.manifest() or self._manifest
-            if "tasks" in manifest.settings.tables:
-                take_announced(self._dataset, manifest, client)
-                manifest = self._dataset.manifest() or manifest
-                run = self._dataset.begin(_plan_of_compaction(manifest))
-                state = compacted(self._dataset, manifest, run)
-                files = {table: entries or [write_empty(run, table)] for table, entries in state.files.items()}
-                manifest = self._dataset.settle_on(
-                    structs.replace(
-                        manifest,
-                        generation=run.plan.generation,
-                        run_id=run.plan.run_id,
-                        files=files,
-                        deltas=[],
-                        made_by=run.plan.made_by,
-                    )
-                )
-        self._manifest = manifest
+        self._manifest = compact(self._dataset, client) or self._manifest
 
     def spans(self) -> list[tuple[int | None, int | None]]:
         """Cut time so that each span holds the tasks of about one file: after the start, up to the end, None is open.
@@ -396,25 +375,6 @@ class Export:
         table = ExportTable(name, self._dataset.store, self._manifest)
         table.require_files()
         return table
-
-
-def _plan_of_compaction(manifest: Manifest) -> RunPlan:
-    now = datetime.now(UTC)
-    return RunPlan(
-        run_id=new_run_id(),
-        generation=manifest.generation + 1,
-        settings=manifest.settings,
-        schema_version=manifest.schema_version,
-        started_at=now.isoformat(),
-        began=now.timestamp(),
-        jobs=[],
-        total=None,
-        mode="compact",
-        watermark=manifest.watermark,
-        watermark_source="",
-        honours_updated=manifest.honours_updated,
-        made_by="compact",
-    )
 
 
 def open_export(path: str | os.PathLike[str], *, filesystem: Any = None) -> Export:

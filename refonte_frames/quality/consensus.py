@@ -51,6 +51,8 @@ class DawidSkene:
         Rounds it took.
     converged : bool
         Whether the likelihood stopped rising before `max_iter`.
+    trace : list of float
+        The log-likelihood after each round; it never falls.
     """
 
     labels: pd.DataFrame

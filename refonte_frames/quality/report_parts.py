@@ -18,7 +18,7 @@ from refonte_frames.quality.control import control_chart
 from refonte_frames.quality.labels import labels_from
 from refonte_frames.quality.rates import pooled_rate
 from refonte_frames.quality.taking import moments
-from refonte_frames.quality.turnaround import survival_curve, turnaround
+from refonte_frames.quality.turnaround import lives_of, survival_curve, turnaround
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -291,18 +291,10 @@ def _fill_turnaround(part: Part, tasks: pd.DataFrame) -> None:
     if found["n_bad"].max():
         part.sentences.append(f"{found['n_bad'].max():,} tasks without usable times are left out.")
     if censored["n"]:
-        curve = _curve(tasks)
+        lives = lives_of(tasks)
+        is_good = lives["secs"] >= 0
+        curve = survival_curve(lives.loc[is_good, "secs"], lives.loc[is_good, "is_done"])
         part.pictures.append(_picture(plots.survival(curve), "Share of tasks done by time since creation."))
-
-
-def _curve(tasks: pd.DataFrame) -> pd.DataFrame:
-    created, completed = moments(tasks["created_at"]), moments(tasks["completed_at"])
-    is_done = (tasks["status"].astype("string") == "completed").fillna(value=False).to_numpy(dtype=bool)
-    stamps = [moments(tasks[name]).max() for name in ("exported_at",) if name in tasks]
-    until = stamps[0] if stamps and pd.notna(stamps[0]) else max(created.max(), completed.max())
-    secs = (completed.where(is_done, until) - created).dt.total_seconds().to_numpy()
-    is_good = secs >= 0
-    return survival_curve(secs[is_good], is_done[is_good])
 
 
 def _agreement_part() -> Part:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from refonte_frames.quality.taking import Keys
 
-__all__ = ["burn_down", "survival_curve", "throughput", "turnaround"]
+__all__ = ["burn_down", "lives_of", "survival_curve", "throughput", "turnaround"]
 
 #: Fewer durations than this say nothing of so high a quantile.
 _LEAST_FOR: Final = {0.9: 10, 0.95: 20}
@@ -148,7 +148,7 @@ def turnaround(
     if not all(0 < each < 1 for each in quantiles):
         raise InputError(f"quantiles={tuple(quantiles)!r}: each is between 0 and 1.")
     keys = key_list(by)
-    lives = _lives(tasks, keys, at)
+    lives = lives_of(tasks, keys, at)
     groups: Any = lives.groupby(keys, dropna=False, observed=True, sort=True) if keys else [((), lives)]
     nobody = [dict.fromkeys(keys) | row for row in _turnaround_rows(lives.head(0), tuple(quantiles), conf)]
     rows = []
@@ -160,8 +160,8 @@ def turnaround(
     return table
 
 
-def _lives(tasks: Any, keys: list[str], at: Any) -> pd.DataFrame:
-    """Give how long each task was watched, and whether it was completed then."""
+def lives_of(tasks: Any, keys: Sequence[str] = (), at: Any = None) -> pd.DataFrame:
+    """Give how long each task was watched (``secs``), and whether it was completed then (``is_done``) or is open."""
     given = as_pandas(tasks)
     frame = take(given, *keys, "created_at", "completed_at", "status", of="Tasks")
     columns = given.columns
@@ -176,7 +176,7 @@ def _lives(tasks: Any, keys: list[str], at: Any) -> pd.DataFrame:
     else:
         at = moments(pd.Series([at])).iloc[0]
     end = completed.where(is_done, updated.where(~is_open, at))
-    return frame[keys].assign(secs=seconds_of(end) - seconds_of(created), is_done=is_done, is_open=is_open)
+    return frame[list(keys)].assign(secs=seconds_of(end) - seconds_of(created), is_done=is_done, is_open=is_open)
 
 
 def _turnaround_rows(lives: pd.DataFrame, quantiles: tuple[float, ...], conf: float) -> Iterator[dict[str, Any]]:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 import refonte_frames as rf
+from refonte_frames.quality.turnaround import lives_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -135,3 +136,17 @@ def test_a_browser_shows_it_whole_and_asks_nobody(tmp_path: Path, width: int) ->
         assert page.locator("section h2").count() >= 6
         browser.close()
     assert seen == []
+
+
+def test_picture_and_table_count_canceled_tasks_alike() -> None:
+    """A canceled task was watched until it was canceled, not until the export: for both by one function."""
+    rows = pd.DataFrame(
+        {
+            "status": ["completed", "canceled", "pending"],
+            "created_at": "2026-01-01T00:00:00Z",
+            "completed_at": ["2026-01-01T00:01:00Z", None, None],
+            "updated_at": ["2026-01-01T00:01:00Z", "2026-01-01T00:02:00Z", None],
+            "exported_at": "2026-01-01T01:00:00Z",
+        }
+    )
+    assert lives_of(rows)["secs"].tolist() == [60, 120, 3600]
