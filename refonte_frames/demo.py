@@ -16,11 +16,14 @@ import typer
 
 from refonte_frames import progress
 from refonte_frames.errors import InputError
+from refonte_frames.export.attempts import export_attempts
 from refonte_frames.export.export import export_tasks
 from refonte_frames.export.opened import open_export
+from refonte_frames.quality import scorecard
 from refonte_frames.resources import batches, projects
 from refonte_frames.sandbox.session import Sandbox
 from refonte_frames.text_tables import text_table
+from refonte_frames.upload import quality_tasks
 from refonte_frames.upload.submit import submit
 
 if TYPE_CHECKING:
@@ -79,6 +82,12 @@ JOBS: Final = (
     ),
 )
 
+#: So many of the texts, whose kind their project knows, are given to every labeler as an exam.
+EXAM_TASKS: Final = 40
+EXAM_PROJECT: Final = "release notes exam"
+#: What is shown of the scorecard, each rate as a share of the tasks of the exam.
+CARD: Final = ["labeler", "n", "rate", "ci_low", "ci_high", "shrunk", "median_secs"]
+
 #: What is shown of each table; all columns are in the files.
 SHOWN: Final = {
     "tasks": ["task_id", "type", "status", "turnaround_secs", "n_annotations", "n_audits"],
@@ -107,16 +116,19 @@ def run(out: Path, *, keep: bool = False) -> None:
     database = out / "sandbox.db" if keep else None
     with ExitStack() as stack:
         sandbox = stack.enter_context(Sandbox(seed=7, db=database))
-        _tell(f"A sandbox of the labeling service runs at {sandbox.url}, here; no account is needed.")
+        _tell(f"A sandbox of the service runs at {sandbox.url}; no account is needed.")
         client = sandbox.client("live_demo")
         for job in JOBS:
             _submit(job, out, client)
         _submit_again(JOBS[0], out, client)
+        exam = _set_exam(out, client)
         _label(sandbox)
-        _tell(f"\nEverything is exported to {out / 'export'}:")
-        report = export_tasks(out / "export", client=client)
-        _tell(", ".join(f"{count} {table}" for table, count in report.rows.items()) + ".")
+        _tell(f"\nEverything is exported to {out / 'export'} and {out / 'attempts'}:")
+        counts = export_tasks(out / "export", client=client).rows
+        counts = {**counts, **export_attempts(out / "attempts", quality_task_ids=exam, client=client).rows}
+        _tell(", ".join(f"{count} {table}" for table, count in counts.items()) + ".")
     _show(out)
+    _show_scorecard(out)
     _tell(f"\nDone in {time.monotonic() - began:.0f} s.")
     _say_next(out, keep=keep)
 
@@ -186,9 +198,29 @@ def _submitted(frame: pd.DataFrame, job: Job, out: Path, client: Client) -> pd.D
     )
 
 
+def _set_exam(out: Path, client: Client) -> list[str]:
+    """Make quality tasks of the texts that say by themselves what they are, so that labelers can be told apart."""
+    job, texts = JOBS[0], sample(JOBS[0].frame)
+    texts = texts[texts["filed_under"].isin(job.params["categories"])].head(EXAM_TASKS)
+    _tell(f"\n{len(texts)} of the texts have a known answer and become an exam for the labelers:")
+    projects.create(EXAM_PROJECT, type=job.type, rapid=True, client=client)
+    made = quality_tasks.create(
+        texts.assign(answer=texts["filed_under"].map(lambda kind: {"category": kind})),
+        kind="evaluation",
+        expected="answer",
+        type=job.type,
+        project=EXAM_PROJECT,
+        columns=job.columns,
+        params=job.params,
+        journal=out / "exam.journal",
+        client=client,
+    )
+    return list(made["quality_task_id"])
+
+
 def _label(sandbox: Sandbox) -> None:
-    _tell(f"\nSimulated labelers and reviewers work for {DAYS} days of the sandbox's time. Their answers are right")
-    _tell("in form; they cannot read, so look for no sense in them:")
+    _tell(f"\nSimulated labelers and reviewers work for {DAYS} days of the sandbox's time.")
+    _tell("Their answers are right in form; they cannot read, so look for no sense in them:")
     done = {"completed": 0, "audits": 0}
     with progress.bar(DAYS, "Labeling", "days") as bar:
         for _ in range(DAYS):
@@ -211,6 +243,20 @@ def _show(out: Path) -> None:
     _table(receipt.merge(labels, on="task_id")[["change_id", "text", "label"]].head(ROWS_SHOWN))
 
 
+def _show_scorecard(out: Path) -> None:
+    attempts = open_export(out / "attempts").attempts.to_pandas()
+    _tell(f"\nThe labelers' scorecard, from {len(attempts):,} attempts at the exam, the best first:")
+    try:
+        card = scorecard(attempts)
+    except ImportError as error:  # its statistics are an extra
+        _tell(str(error))
+        return
+    card = card.sort_values("shrunk", ascending=False)
+    _table(card[CARD].round({name: 2 for name in CARD if name not in ("labeler", "n")}))
+    _tell("rate: passed of n; ci_low to ci_high holds the true rate in 19 of 20 cases;")
+    _tell("shrunk: leans towards what is usual, the more the fewer attempts there are.")
+
+
 def _telling(table: pd.DataFrame) -> pd.DataFrame:
     """Let both jobs be seen in the first rows: the first rows of each type in turn."""
     turn = table.groupby("type", observed=True).cumcount()
@@ -220,9 +266,10 @@ def _telling(table: pd.DataFrame) -> pd.DataFrame:
 def _say_next(out: Path, *, keep: bool) -> None:
     _tell(f"\nThe files, all of them in {out}:")
     for path, what in (
-        ("export/tasks, audits, annotations", "Parquet, for pandas, polars, DuckDB or Spark"),
+        ("export/tasks, audits, annotations", "Parquet for pandas, polars, DuckDB, …"),
+        ("attempts/attempts", "the same, of the exam"),
         ("texts_receipt.csv, images_receipt.csv", "what became of each row"),
-        ("texts.journal, images.journal", "why the same call again makes no task twice"),
+        ("texts.journal, images.journal", "why no call makes a task twice"),
     ):
         _tell(f"  {path:<38}  {what}")
     python, command = _typed("python"), _typed("refonte-frames")
@@ -231,7 +278,7 @@ def _say_next(out: Path, *, keep: bool) -> None:
     _tell("\nWhat to type next:")
     _tell(f"  {python} -c \"import pandas as pd; print(pd.read_parquet('{annotations}'))\"")
     _tell(f"  {command} submit --help")
-    _tell(f"  {command} sandbox --db {database}    # a service to try your own frame on")
+    _tell(f"  {command} sandbox --db {database}  # to try your own frame on")
 
 
 def _typed(program: str) -> str:

@@ -602,10 +602,11 @@ def test_demo_tells_the_whole_story_twice(shell: Shell) -> None:
     for _ in range(2):
         done = shell.run("demo", REFONTE_API_KEY="", REFONTE_BASE_URL="")
         assert done.returncode == 0, done.stderr
-        for heading in ("tasks: 296 rows", "audits: ", "annotations: ", "What to type next:"):
+        for heading in ("tasks: 296 rows", "audits: ", "annotations: ", "scorecard, from 480 attempts", "What to type"):
             assert heading in done.stdout
+        assert done.stdout.count("@example.com  40  ") == 12
         told, _, typed = done.stdout.partition("What to type next:")
-        assert max(map(len, told.splitlines())) <= 100
+        assert max(map(len, told.splitlines())) <= 80
     out = shell.folder / "refonte-demo"
     assert len(pd.read_parquet(out / "export" / "tasks")) == 296
     assert len(pd.read_csv(out / "texts_receipt.csv")) == 200

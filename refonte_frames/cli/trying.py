@@ -23,8 +23,8 @@ def demo(
     """See the whole way: submit, label, export.
 
     On this machine and without an account: starts a sandbox, submits 200 lines of release notes and 96 image addresses,
-    lets simulated labelers work, exports tasks, audits and annotations to Parquet, and shows the first rows. Takes a
-    few seconds; a second run replaces what the first one left in the folder.
+    lets simulated labelers work, exports tasks, audits, annotations and attempts to Parquet, and shows the first rows
+    and the labelers' scorecard. Takes a few seconds; a second run replaces what the first one left in the folder.
 
     \b
     Examples:

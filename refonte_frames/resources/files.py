@@ -280,6 +280,7 @@ def _carry_out(
     client = resolve_client(client).for_one_run()
     undertaking = Undertaking(
         name=f"files.{function}",
+        doing="Uploading" if function == "upload" else "Importing",
         unit="files",
         purpose="files",
         scope=project or "-",

@@ -40,7 +40,9 @@ class Undertaking:
     Attributes
     ----------
     name : str
-        The function, for the bar and the summary.
+        The function, for the summary.
+    doing : str
+        One word for the bar.
     unit : str
         What is made, in the plural.
     purpose : str
@@ -56,6 +58,7 @@ class Undertaking:
     """
 
     name: str
+    doing: str
     unit: str
     purpose: str
     scope: str
@@ -87,7 +90,7 @@ class Undertaking:
             Journal(
                 self.journal, host=client.host, key_fingerprint=client.key_fingerprint, purpose=self.purpose
             ) as book,
-            bars.bar(len(rows), f"rf.{self.name}", self.unit, progress=progress) as bar,
+            bars.bar(len(rows), self.doing, self.unit, progress=progress) as bar,
         ):
             run = Creations(client, book, self.scope, wanted, self.settler_of, bar)
             try:

@@ -143,6 +143,7 @@ def create(  # noqa: PLR0913 - submit's arguments, and the answers
     client = resolve_client(client).for_one_run()
     undertaking = Undertaking(
         name=f"quality_tasks.create ({kind})",
+        doing="Creating",
         unit="tasks",
         purpose="quality_tasks",
         scope=kind,
