@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from refonte_frames.sandbox import deliveries, labelers, lifecycle, people, results, work
+from refonte_frames.sandbox import deliveries, labelers, lifecycle, people, quality_tasks, results, work
 from refonte_frames.sandbox.checks import a_callback, a_number, a_text, an_object, invalid, required, take
 from refonte_frames.sandbox.clock import stamp
 from refonte_frames.sandbox.exchange import Answer, Asked, Refusal, World, read_object
@@ -196,6 +196,42 @@ def _attempt_row(seed: int, task: Task, known: labelers.Truth, attempt: StoredAt
     }
 
 
+def quality_truth(running: Running, asked: Asked) -> Answer:
+    """POST /_sandbox/quality_truth ``{"key": str}``: how likely each attempt at a quality task was to be right."""
+    service = running.service
+    world = _world(running, read_object(asked))
+    served = dict(service.store.quality.tries_of(world))
+    people = sorted(set(served.values()))
+    tasks = service.store.quality.all()
+    rows = [
+        _chance_row(service.seed, attempt)
+        for (row, task), key in zip(tasks, quality_tasks.keys_of(tasks), strict=True)
+        if row == world.row
+        for attempt in quality_tasks.attempts_between(
+            service.seed, task, key, people, after_ms=-1, until_ms=service.duty_ms
+        )
+        # Somebody who came later has drawn attempts of before as well.
+        if attempt.id in served
+    ]
+    return Answer.of({"rows": rows})
+
+
+def _chance_row(seed: int, attempt: quality_tasks.QualityAttempt) -> dict[str, Any]:
+    labeler = labelers.persona(seed, attempt.labeler)
+    return {
+        "attempt_id": attempt.id,
+        "quality_task_id": attempt.task.id,
+        "kind": attempt.task.kind,
+        "labeler": attempt.labeler,
+        "attempt_number": attempt.number,
+        "chance": attempt.chance,
+        "score": attempt.score,
+        "labeler_skill": labeler.skill,
+        "labeler_drift_per_day": labeler.drift,
+        "is_spammer": labeler.is_spammer,
+    }
+
+
 def _text(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
@@ -340,6 +376,7 @@ CONTROL_ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/_sandbox/batches/complete", _knowing(complete_batch, "key", "batch")),
     ("POST", "/_sandbox/reset", _knowing(reset, "key")),
     ("POST", "/_sandbox/truth", _knowing(truth, "key")),
+    ("POST", "/_sandbox/quality_truth", _knowing(quality_truth, "key")),
     ("POST", "/_sandbox/accept_invitations", _knowing(accept_invitations, "key")),
     ("POST", "/_sandbox/disable_members", _knowing(disable_members, "key", "emails")),
     ("POST", "/_sandbox/callback_url", _knowing(set_callback_url, "key", "url")),

@@ -97,6 +97,11 @@ _CALLS: dict[str, tuple[str, Schema | None, Schema]] = {
         object_of(("key",), key=_KEY),
         object_of(("rows",), rows=array_of(_OBJECT)),
     ),
+    "POST /_sandbox/quality_truth": (
+        "How likely each attempt at a quality task was to be right, and what its labeler is like.",
+        object_of(("key",), key=_KEY),
+        object_of(("rows",), rows=array_of(_OBJECT)),
+    ),
     "POST /_sandbox/accept_invitations": (
         "Lets everybody who was invited to a team join it.",
         object_of(("key",), key=_KEY),

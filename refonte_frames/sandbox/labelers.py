@@ -27,6 +27,7 @@ __all__ = [
     "attempts_at",
     "attempts_done",
     "audits_of",
+    "chance_of",
     "consensus",
     "delay_ms",
     "persona",
@@ -169,11 +170,16 @@ def try_task(
     duty_ms : int
         The labelers' working time: their skill drifts with it.
     """
-    skill = labeler.skill + labeler.drift * duty_ms / _DAY_MS - truth.difficulty
-    correct = _SPAMMER_CORRECT if labeler.is_spammer else 1 / (1 + math.exp(-skill))
+    correct = chance_of(labeler, truth, duty_ms)
     response = answer_of(task_type, params, truth.response, draws, correct)
     took = labeler.pace * math.exp(4.0 + 0.25 * truth.difficulty + 0.4 * draws.normal("duration"))
     return Work(response, int(1000 * (0.2 * took if labeler.is_spammer else took)))
+
+
+def chance_of(labeler: Labeler, truth: Truth, duty_ms: int) -> float:
+    """Give the chance that a labeler gets an element of a task right: a category, a box, a word."""
+    skill = labeler.skill + labeler.drift * duty_ms / _DAY_MS - truth.difficulty
+    return _SPAMMER_CORRECT if labeler.is_spammer else 1 / (1 + math.exp(-skill))
 
 
 def delay_ms(seed: int, task: Task) -> int:

@@ -75,6 +75,11 @@ class QualityTable:
             (world, attempt.id, attempt.task.id, attempt.labeler, encode(attempt.served()).decode()),
         )
 
+    def tries_of(self, world: World) -> list[tuple[str, str]]:
+        """List the attempts of a world, oldest first: their ids, and who made them."""
+        text = "SELECT attempt_id, labeler FROM quality_attempt WHERE world = ? ORDER BY id"
+        return self._db.execute(text, (world.row,)).fetchall()
+
     def page(
         self, world: World, ids: Sequence[str], emails: Sequence[str], *, before: str | None, limit: int
     ) -> list[tuple[str, str]]:

@@ -41,12 +41,16 @@ class QualityTask:
 
 @dataclass(frozen=True, slots=True)
 class QualityAttempt:
-    """One labeler's try at a quality task; ``due_ms`` is working time, the other times are the clock's."""
+    """One labeler's try at a quality task; ``due_ms`` is working time, the other times are the clock's.
+
+    ``chance`` is that of getting an element right, for a category that of passing; no answer of the API tells it.
+    """
 
     id: str
     task: QualityTask
     labeler: str
     number: int
+    chance: float
     score: float
     response: dict[str, Any]
     due_ms: int
@@ -145,7 +149,10 @@ def _attempts(seed: int, task: QualityTask, key: str, email: str, until_ms: int)
         params = understood(task.type, task.doc["params"])
         work = labelers.try_task(own, person, task.type, params, known, due_ms)
         mark = score(task.type, known.response, work.response)
+        chance = labelers.chance_of(person, known, due_ms)
         found.append(
-            QualityAttempt(own.uuid("attempt"), task, email, number, mark, work.response, due_ms, work.duration_ms)
+            QualityAttempt(
+                own.uuid("attempt"), task, email, number, chance, mark, work.response, due_ms, work.duration_ms
+            )
         )
     return found

@@ -339,6 +339,24 @@ class Sandbox:
         whole = frame["attempt_number"].astype("Int64")
         return frame.assign(**times, attempt_number=whole, is_spammer=frame["is_spammer"].astype("boolean"))
 
+    def quality_truth(self, key: str = "live_demo") -> pd.DataFrame:
+        """Tell how likely each attempt at a training or evaluation task was to be right.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per attempt that the service tells of: ``attempt_id, quality_task_id, kind, labeler,
+            attempt_number, chance`` (of getting an element right; where the task is one category, of passing),
+            ``score, labeler_skill, labeler_drift_per_day, is_spammer``. The mean of ``chance`` over a labeler's
+            attempts is the pass rate to expect of them.
+        """
+        import pandas as pd  # noqa: PLC0415 - starting a sandbox should not cost a second
+
+        rows = self.control("POST", "/quality_truth", {"key": key})["rows"]
+        whole, real = ("attempt_number",), ("chance", "score", "labeler_skill", "labeler_drift_per_day")
+        types = dict.fromkeys(whole, "int64") | dict.fromkeys(real, "float64") | {"is_spammer": "bool"}
+        return pd.DataFrame(rows, columns=_QUALITY_TRUTH_COLUMNS).astype(types)
+
     def control(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Call the control API.
 
@@ -381,6 +399,12 @@ _TRUTH_COLUMNS = [
     *("task_id", "unique_id", "type", "project", "batch", "status", "difficulty", "truth_json", "labeler"),
     *("attempt_number", "labeler_skill", "labeler_drift_per_day", "is_spammer", "score"),
     *(*_TRUTH_TIMES, "attempt_json"),
+]
+
+
+_QUALITY_TRUTH_COLUMNS = [
+    *("attempt_id", "quality_task_id", "kind", "labeler", "attempt_number", "chance", "score"),
+    *("labeler_skill", "labeler_drift_per_day", "is_spammer"),
 ]
 
 

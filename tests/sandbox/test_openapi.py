@@ -130,7 +130,9 @@ def test_the_control_document_tells_the_limits_of_a_fault(sandbox: Sandbox) -> N
     assert body["properties"]["status"] == {"type": "integer", "minimum": 200, "maximum": 599}
 
 
-@pytest.mark.parametrize("path", ["/clock", "/work", "/reset", "/truth", "/callback_url", "/callbacks", "/faults"])
+@pytest.mark.parametrize(
+    "path", ["/clock", "/work", "/reset", "/truth", "/quality_truth", "/callback_url", "/callbacks", "/faults"]
+)
 def test_a_slip_of_the_pen_steers_nothing(sandbox: Sandbox, path: str) -> None:
     """A name that a control call does not know is refused."""
     with pytest.raises(SandboxError, match="avance"):

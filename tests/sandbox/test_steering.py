@@ -486,3 +486,37 @@ def test_a_sandbox_can_be_started_again() -> None:
                 sandbox.start()
             assert sandbox.url in repr(sandbox)
             assert sandbox._ready["control_token"] not in repr(sandbox)
+
+
+def test_the_truth_about_attempts_is_what_they_were_drawn_by(own: Sandbox, world_of: Callable[..., Any]) -> None:
+    """Every attempt that is served has its chance, also of people who joined later; scores come out as likely."""
+    world = world_of(own, "live_quality-truth")
+    create_quality_tasks(world, list(range(12)))
+    own.work(days=2)
+    world.ok("POST", "/teams/invite", json={"emails": ["late@example.com"], "team_role": "labeler"})
+    own.accept_invitations(key=world.key)
+    asked = {"attachment": "j.png", "geometries": {"box": {"objects_to_annotate": ["cat", "dog"]}}}
+    expected = {"annotations": [{"type": "box", "label": "cat", "left": 1, "top": 1}]}
+    body = {"project": "rapid", **asked, "expected_response": expected}
+    world.ok("POST", "/evaluation_tasks/imageannotation", json=body)
+    own.work(days=2)
+    truth = own.quality_truth(world.key).set_index("attempt_id")
+    emails = [*(f"labeler{number:02d}@example.com" for number in range(1, 13)), "late@example.com"]
+    served: dict[str, Any] = {}
+    token: dict[str, str] = {}
+    while len(served) < len(truth):
+        page = world.ok("GET", "/quality/labelers", params={"labeler_emails": emails, **token})
+        served |= {doc["attempt_id"]: doc for doc in page["docs"]}
+        token = {"next_token": page["next_token"]} if page["has_more"] else {}
+    assert set(served) == set(truth.index)
+    assert {doc["labeler_email"] for doc in served.values()} == set(emails)
+    assert all(truth.loc[name, "score"] == doc["score"] for name, doc in served.items())
+    assert (truth["chance"] > 0).all()
+    assert truth["score"].corr(truth["chance"]) > 0.2
+
+
+def test_an_untouched_world_has_no_attempts_to_tell_of(own: Sandbox) -> None:
+    """With all columns and their types."""
+    truth = own.quality_truth("live_nobody")
+    assert len(truth) == 0
+    assert (truth["chance"].dtype, truth["is_spammer"].dtype) == ("float64", "bool")
