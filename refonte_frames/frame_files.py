@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from refonte_frames.errors import InputError
 
@@ -79,6 +81,8 @@ def check_target(path: Path) -> None:
         raise InputError(f"{path} cannot be written: it is a folder. Name a file.")
     if not path.parent.is_dir():
         raise InputError(f"{path} cannot be written: there is no folder {path.parent}. Make it, or name another file.")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise InputError(f"{path} cannot be written: permission denied. Name another file.")
 
 
 def write_frame(frame: pd.DataFrame, path: Path) -> None:
@@ -114,9 +118,11 @@ def write_csv(frame: pd.DataFrame, file: TextIO) -> None:
 
 def _read_parquet(path: Path, _: Collection[str]) -> pd.DataFrame:
     try:
+        if path.is_file():
+            _check_repeats(pq.read_schema(path).names, path)
         return pd.read_parquet(path, dtype_backend="pyarrow")
     except pa.ArrowInvalid as error:
-        raise InputError(f"{path} is no Parquet file: {error}.") from error
+        raise InputError(f"{path} is no Parquet file: {str(error).rstrip('.')}.") from error
 
 
 def _read_json_lines(path: Path, _: Collection[str]) -> pd.DataFrame:
@@ -203,10 +209,14 @@ def _checked_rows(lines: Any, path: Path) -> tuple[list[str], list[list[str]]]:
 def _check_header(header: Sequence[str], path: Path) -> None:
     if not any(header):
         raise InputError(f"{path} has no header line with the names of the columns.")
-    if repeated := sorted({name for name in header if header.count(name) > 1}):
-        raise InputError(f"{path}: the header names {', '.join(map(repr, repeated))} more than once.")
+    _check_repeats(header, path)
     if len(header) == 1 and (separator := next((mark for mark in (";", "\t") if mark in header[0]), None)):
         raise InputError(f"{path} is separated by {separator!r}: write it with commas.")
+
+
+def _check_repeats(names: Sequence[str], path: Path) -> None:
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"{path} has more than one column {', '.join(map(repr, repeated))}: rename all but one.")
 
 
 def _typed(values: Sequence[str]) -> pd.Series[Any]:

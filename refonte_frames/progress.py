@@ -36,7 +36,8 @@ def bar(total: int | None, desc: str, unit: str, *, progress: bool = True) -> It
     """Show how far a step is and how long it will take, where there is somebody to see it.
 
     The bar is a widget in a notebook (text where ipywidgets is not installed), text on stderr in a terminal, and
-    nothing at all when stderr is a file or a pipe, when `progress` is False, or when ``REFONTE_PROGRESS=0`` is set.
+    nothing at all when stderr is a file, a pipe or a terminal that cannot go back in a line (``TERM=dumb``), when
+    `progress` is False, or when ``REFONTE_PROGRESS=0`` is set.
 
     Parameters
     ----------
@@ -78,10 +79,12 @@ def say(line: str) -> None:
     Lines are printed whether or not there are bars: they are what remains in a log.
     """
     tqdm = sys.modules.get("tqdm")
-    if tqdm is None:
-        print(line, file=sys.stderr, flush=True)  # noqa: T201 - this is the door to stderr
-    else:
-        tqdm.tqdm.write(line, file=sys.stderr)
+    # A remark that nobody can be told, as on a full disk, must not end what it is about.
+    with contextlib.suppress(OSError):
+        if tqdm is None:
+            print(line, file=sys.stderr, flush=True)  # noqa: T201 - this is the door to stderr
+        else:
+            tqdm.tqdm.write(line, file=sys.stderr)
 
 
 class _Silent:
@@ -122,7 +125,7 @@ def _painter() -> Any:
         # tqdm.auto would warn here when ipywidgets is missing; a plain bar says it better.
         kind = std.tqdm if notebook.IProgress is None else notebook.tqdm
         return functools.partial(_watchless(kind), dynamic_ncols=True)
-    if sys.stderr is not None and sys.stderr.isatty():
+    if sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         from tqdm import std  # noqa: PLC0415
 
         return functools.partial(_watchless(std.tqdm), **_size())

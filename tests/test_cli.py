@@ -75,14 +75,14 @@ class Shell:
         assert "Traceback" not in done.stderr
         return done
 
-    def run_in_terminal(self, *arguments: str) -> tuple[int, str]:
-        """Run the command in a pseudo-terminal 100 columns wide; return its exit code and all that was drawn."""
+    def run_in_terminal(self, *arguments: str, columns: int = 100, **environment: str) -> tuple[int, str]:
+        """Run the command in a pseudo-terminal; return its exit code and all that was drawn."""
         ours, theirs = pty.openpty()
-        termios.tcsetwinsize(theirs, (40, 100))
+        termios.tcsetwinsize(theirs, (40, columns))
         process = subprocess.Popen(
             [sys.executable, "-m", "refonte_frames.cli", *arguments],
             cwd=self.folder,
-            env=self.environment,
+            env=self.environment | environment,
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -149,19 +149,28 @@ def rows_of(text: str) -> list[dict[str, str]]:
     ],
 )
 def test_every_command_explains_itself(shell: Shell, command: str) -> None:
-    """--help of every command has an example and ends well."""
+    """--help of every command has an example, fits 80 columns and ends well."""
     done = shell.run(*command.split(), "--help")
     assert done.returncode == 0
     assert f"  refonte-frames {command}" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("colours", [{"TERM": "xterm-256color"}, {"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_help_in_a_terminal_is_plain_text(shell: Shell, colours: dict[str, str]) -> None:
+    """Whatever the terminal can draw: no escape sequence, no line wider than the window."""
+    code, drawn = shell.run_in_terminal("--help", columns=80, **colours)
+    assert (code, "\x1b" in drawn) == (0, False)
+    assert max(map(len, drawn.splitlines())) <= 80
 
 
 def test_help_loads_no_pandas(shell: Shell) -> None:
     """--help does not import what makes the real commands slow to start."""
-    code = "import sys, refonte_frames.cli; print([m for m in ('pandas', 'pyarrow', 'requests') if m in sys.modules])"
+    code = "import sys, refonte_frames.cli.running; print({'pandas', 'pyarrow', 'requests'} & set(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code], env=shell.environment, capture_output=True, text=True, check=True
     )
-    assert done.stdout == "[]\n"
+    assert done.stdout == "set()\n"
 
 
 def test_no_command_shows_the_commands(shell: Shell) -> None:
@@ -274,21 +283,59 @@ def test_a_locale_without_umlauts_changes_no_data(shell: Shell) -> None:
     assert [row["text"] for row in rows_of(done.stdout)] == ["grün", r"\ud83d"]
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")  # noqa: PTH110 - it is no file
-def test_an_output_that_is_full_is_one_sentence(shell: Shell) -> None:
+def test_failed_rows_of_a_receipt_are_submitted_again(shell: Shell) -> None:
+    """A receipt is a frame: its failed rows, mended, go through the same options, and the others are left alone."""
+    shell.write("texts.csv", 'id,text\n007,a red car\n008,""\n009,a leaf\n')
+    options = (*SUBMIT_TEXTS, "--unique-id", "id")
+    assert shell.run("submit", "texts.csv", *options, "--out", "receipt.parquet").returncode == 1
+    receipt = pd.read_parquet(shell.folder / "receipt.parquet", dtype_backend="pyarrow")
+    failed = receipt.query("outcome == 'failed'").assign(text="a blue sky")
+    failed.to_csv(shell.folder / "failed.csv", index=False)
+    done = shell.run("submit", "failed.csv", *options, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["counts"]["created"] == 1
+    tasks = read.read_tasks(client=shell.client)
+    assert sorted(tasks["unique_id"]) == ["007", "008", "009"]
+    assert tasks["metadata_json"].tolist() == ["{}"] * 3
+
+
+FULL = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")  # noqa: PTH110 - it is no file
+
+
+@FULL
+@pytest.mark.parametrize("arguments", [("plan", "texts.csv", *SUBMIT_TEXTS), ("--help",)], ids=["rows", "help"])
+def test_an_output_that_is_full_is_one_sentence(shell: Shell, arguments: tuple[str, ...]) -> None:
     """The rows are sent all the same, and the journal knows them."""
-    done = shell.run_into(os.open("/dev/full", os.O_WRONLY), "plan", "texts.csv", *SUBMIT_TEXTS)
+    done = shell.run_into(os.open("/dev/full", os.O_WRONLY), *arguments)
     assert done.returncode == 2
     assert "The output cannot be written: No space left on device." in done.stderr
 
 
+@FULL
+def test_remarks_that_cannot_be_written_cost_no_row(shell: Shell) -> None:
+    """Stderr is full: the data come out all the same, and the exit code says how the rows are."""
+    command = [sys.executable, "-m", "refonte_frames.cli", "plan", "texts.csv", *SUBMIT_TEXTS]
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(
+            command,
+            cwd=shell.folder,
+            env=shell.environment,
+            stdout=subprocess.PIPE,
+            stderr=full,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, len(rows_of(done.stdout))) == (0, 3)
+
+
 def test_nobody_reading_on_is_no_error_with_a_traceback(shell: Shell) -> None:
-    """As under ``| head``."""
-    shell.write("many.csv", "text\n" + "".join(f"a rather long line of text, number {n}\n" for n in range(3_000)))
+    """As under ``| head``; the exit code is that of such programs, not one that says something of the rows."""
+    shell.write("many.csv", "text\n" + "".join(f"a rather long line of text with number {n}\n" for n in range(3_000)))
     read_end, write_end = os.pipe()
     os.close(read_end)
     done = shell.run_into(write_end, "plan", "many.csv", *SUBMIT_TEXTS)
     assert "cannot be written" not in done.stderr
+    assert done.returncode == 141
 
 
 def test_limit_sends_a_pilot_and_the_next_run_goes_on(shell: Shell) -> None:
@@ -525,12 +572,14 @@ def test_export_with_a_filter_that_shifts_needs_rewrite(shell: Shell) -> None:
 
 
 def test_quality_report_writes_a_page_of_an_exported_folder(shell: Shell) -> None:
-    """Its path is printed; a folder that is none is wrong usage."""
+    """Its path is printed; with --json also what went into it; a folder that is none is wrong usage."""
     shell.run("submit", "texts.csv", *SUBMIT_TEXTS)
     shell.run("export", "tasks", "texts")
     done = shell.run("quality", "report", "texts", "--out", "page.html")
     assert (done.returncode, done.stdout) == (0, "page.html\n")
     assert "3 tasks" in (shell.folder / "page.html").read_text("utf-8")
+    told = json.loads(shell.run("quality", "report", "texts", "--out", "page.html", "--json").stdout)
+    assert (told["page"], told["rows"]["tasks"]) == ("page.html", 3)
     assert shell.run("quality", "report", "elsewhere").returncode == 2
 
 
@@ -540,7 +589,7 @@ def test_callbacks_show_counts_and_lists_what_was_received(shell: Shell) -> None
     with Inbox(shell.folder / "texts") as inbox:
         inbox.add([Arrival(read_message(body), None, 0.0)] * 2, {"not authentic": 1})
     done = shell.run("callbacks", "show", "texts")
-    assert "576c41bf13e36b0600b02b34" in done.stdout
+    assert [(row["name"], row["times"]) for row in rows_of(done.stdout)] == [("576c41bf13e36b0600b02b34", "2")]
     assert "1 waiting (1 repeats besides). Refused: 1 not authentic." in done.stderr
     document = json.loads(shell.run("callbacks", "show", "texts", "--json").stdout)
     assert (document["outcomes"], document["repeats"]) == ({"waiting": 1}, 1)
@@ -558,6 +607,16 @@ def test_completion_is_offered(shell: Shell) -> None:
     """A shell that asks gets its script."""
     done = shell.run("--show-completion", "bash")
     assert "refonte" in done.stdout.lower()
+    asked = {"_REFONTE_FRAMES_COMPLETE": "complete_bash", "COMP_CWORD": "2"}
+    code = "import sys; from refonte_frames.cli import main; sys.argv[0] = 'refonte-frames'; main()"
+    offered = subprocess.run(
+        [sys.executable, "-c", code],
+        env=shell.environment | asked | {"COMP_WORDS": "refonte-frames callbacks s"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert offered.stdout.split() == ["serve", "show"]
 
 
 def test_sandbox_says_where_it_is_and_keeps_what_it_was_told(shell: Shell) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from refonte_frames.errors import InputError
-from refonte_frames.frame_files import read_frame, write_frame
+from refonte_frames.frame_files import check_target, read_frame, write_frame
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,7 +78,7 @@ def test_a_frame_without_rows_has_its_columns(tmp_path: Path) -> None:
     [
         ("a,b\n1,2\n1,2,3\n", "line 3: 3 fields, but the header has 2"),
         ("a,b\n1\n", "line 2: 1 fields, but the header has 2"),
-        ("a,a\n1,2\n", "names 'a' more than once"),
+        ("a,a\n1,2\n", "more than one column 'a'"),
         ("a;b\n1;2\n", "separated by ';': write it with commas"),
         ('a\n"never closed\n', "is no CSV"),
         ("", "no header line"),
@@ -119,6 +122,24 @@ def test_json_that_would_lose_a_value_or_the_stack_is_one_sentence(tmp_path: Pat
     path.write_text('{"a": 0}\n' + text + "\n")
     with pytest.raises(InputError, match=f"line 2 is no JSON: .*{says}"):
         read_frame(path)
+
+
+def test_a_parquet_file_with_two_columns_of_one_name_is_one_sentence(tmp_path: Path) -> None:
+    """Which of them would feed a parameter, nobody could say."""
+    path = tmp_path / "frame.parquet"
+    pq.write_table(pa.table([pa.array(["a"]), pa.array(["b"])], names=["text", "text"]), path)
+    with pytest.raises(InputError, match="more than one column 'text'"):
+        read_frame(path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_file_that_may_not_be_written_is_found_before_the_work(tmp_path: Path) -> None:
+    """The file, or where it is new its folder."""
+    (tmp_path / "old.csv").touch(mode=0o400)
+    (tmp_path / "closed").mkdir(mode=0o500)
+    for name in ("old.csv", "closed/new.csv"):
+        with pytest.raises(InputError, match="permission denied"):
+            check_target(tmp_path / name)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])

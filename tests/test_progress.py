@@ -70,6 +70,12 @@ def run_in_notebook(code: str) -> tuple[list[nbformat.NotebookNode], str]:
     return notebook.cells[0].outputs, said.replace("\u2007", " ")
 
 
+def test_a_terminal_that_cannot_go_back_shows_lines_only() -> None:
+    """A bar would be a line for each step there."""
+    drawn = run_in_terminal(COUNT_TO_THREE.format(progress=True), TERM="dumb")
+    assert drawn.replace("\r", "") == "sheep 0\nsheep 1\nsheep 2\n"
+
+
 def test_a_terminal_shows_the_bar() -> None:
     """In a terminal the bar shows what is done, of how much, in which unit, at which pace, with its note."""
     drawn = run_in_terminal(COUNT_TO_THREE.format(progress=True))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from refonte_frames.cli import exporting, following, judging, receiving, submitting, trying
-from refonte_frames.cli.commands import app, prepare_streams
+import sys
 
 __all__ = ["main"]
-
-#: Modules whose import brings their commands in.
-_COMMANDS = (trying, submitting, following, exporting, receiving, judging)
 
 
 def main() -> None:
     """Run the command line."""
-    prepare_streams()
-    app()
+    try:
+        from refonte_frames.cli.running import run  # noqa: PLC0415 - Ctrl-C may come while it is imported
+
+        run()
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from contextlib import contextmanager
 from importlib import metadata
 from io import TextIOWrapper
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 import typer.core
 
 from refonte_frames import errors
 from refonte_frames.progress import say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = [
     "ALL_WELL",
@@ -24,6 +28,7 @@ __all__ = [
     "app",
     "callbacks_app",
     "complain",
+    "drop_unwritable_remarks",
     "export_app",
     "journal_app",
     "prepare_streams",
@@ -36,6 +41,8 @@ SOME_ROWS_FAILED: Final = 1
 USAGE: Final = 2
 SERVICE: Final = 3
 INTERRUPTED: Final = 130
+#: As for any program under ``| head``: nobody reads on. Not 1, which says that rows failed.
+NOT_READ: Final = 141
 
 _HELP: Final = """
 Frames in, labels out: submit tables to the Refonte AI labeling API and export what comes back.
@@ -48,7 +55,8 @@ service or not reached.
 Examples:
   refonte-frames demo
   refonte-frames sandbox --db sandbox.db --port 8377
-  refonte-frames submit kittens.csv --type imageannotation --map attachment=image_url --params @boxes.json
+  refonte-frames submit kittens.csv --type imageannotation \\
+      --map attachment=image_url --params @boxes.json
 """
 
 
@@ -73,25 +81,40 @@ class _Commands(typer.core.TyperGroup):
         """Name the commands in the order in which people come to need them."""
         return sorted(super().list_commands(ctx), key=_ORDER.index)
 
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Read the options; --help and --version are answered here."""
+        with _told_in_a_sentence():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: Any) -> Any:
-        try:
+        with _told_in_a_sentence():
             return super().invoke(ctx)
-        except errors.SubmitInterrupted as error:
-            complain(error.message)
-            raise typer.Exit(INTERRUPTED) from None
-        except KeyboardInterrupt:
-            complain("Interrupted.")
-            raise typer.Exit(INTERRUPTED) from None
-        except errors.RefonteError as error:
-            complain(error.message)
-            raise typer.Exit(_code_of(error)) from None
-        except OSError as error:
-            if error.errno == errno.EPIPE:
-                raise  # click ends quietly when nobody reads on, as under `| head`
-            complain(f"The output cannot be written: {error.strerror or error}.")
-            # What is left in the buffer would raise once more when the interpreter ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            raise typer.Exit(USAGE) from None
+
+
+@contextmanager
+def _told_in_a_sentence() -> Iterator[None]:
+    """Turn what ends a command into a sentence and an exit code."""
+    try:
+        yield
+    except errors.SubmitInterrupted as error:
+        complain(error.message)
+        raise typer.Exit(INTERRUPTED) from None
+    except KeyboardInterrupt:
+        complain("Interrupted.")
+        raise typer.Exit(INTERRUPTED) from None
+    except errors.RefonteError as error:
+        complain(error.message)
+        raise typer.Exit(_code_of(error)) from None
+    except ImportError as error:  # of an extra: it says which
+        complain(str(error))
+        raise typer.Exit(USAGE) from None
+    except OSError as error:
+        # What is left in the buffer would raise once more when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if error.errno == errno.EPIPE:
+            raise typer.Exit(NOT_READ) from None
+        complain(f"{error.filename or 'The output'} cannot be written: {error.strerror or error}.")
+        raise typer.Exit(USAGE) from None
 
 
 app = typer.Typer(
@@ -119,6 +142,15 @@ def prepare_streams() -> None:
         if isinstance(stream, TextIOWrapper):
             encoding = stream.encoding if stream.isatty() else "utf-8"
             stream.reconfigure(encoding=encoding, errors="backslashreplace")
+
+
+def drop_unwritable_remarks() -> None:
+    """Let go of remarks that stderr does not take: left in its buffer, they would change the exit code at the end."""
+    try:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer calls it with the flag's value

@@ -74,7 +74,8 @@ def export_tasks(
     \b
     Examples:
       refonte-frames export tasks kittens --project kittens
-      refonte-frames export tasks done --batch kittens_2020-07 --status completed --rewrite --json
+      refonte-frames export tasks done --batch kittens_2020-07 \\
+          --status completed --rewrite --json
       refonte-frames export tasks kittens --project kittens --csv for_excel
     """
     from refonte_frames.export import export  # noqa: PLC0415 - loads pandas
@@ -164,7 +165,8 @@ def export_attempts(
     \b
     Examples:
       refonte-frames export attempts attempts --labeler all
-      refonte-frames export attempts exam --quality-task 576ba74eec471ff9b0155a13 --json
+      refonte-frames export attempts exam --json \\
+          --quality-task 576ba74eec471ff9b0155a13
     """
     from refonte_frames.export import attempts  # noqa: PLC0415 - loads pandas
 

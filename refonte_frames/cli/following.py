@@ -14,7 +14,7 @@ from refonte_frames.cli.printing import give_status
 
 @app.command()
 def status(
-    batches: Annotated[list[str], typer.Argument(metavar="BATCH...", help="Names of batches.", show_default=False)],
+    batches: Annotated[list[str], typer.Argument(metavar="BATCH", help="Names of batches.", show_default=False)],
     *,
     as_json: AsJson = False,
     base_url: BaseUrl = None,
@@ -51,7 +51,8 @@ def wait(
 
     \b
     Example:
-      refonte-frames wait kittens_2020-07 --timeout 86400 && refonte-frames export tasks kittens
+      refonte-frames wait kittens_2020-07 --timeout 86400 && \\
+          refonte-frames export tasks kittens
     """
     from refonte_frames.export import wait as waiting  # noqa: PLC0415 - --help answers without pandas
 

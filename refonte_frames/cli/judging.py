@@ -8,6 +8,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from refonte_frames.cli.commands import quality_app
+from refonte_frames.cli.options import AsJson
+from refonte_frames.cli.printing import print_json
 
 #: What the page is made of; other tables of a folder have no part in it.
 _REPORTED: Final = ("tasks", "audits", "attempts")
@@ -22,12 +24,15 @@ def quality_report(
         Path | None,
         typer.Option("--attempts", metavar="PATH", help="Folder of exported attempts, beside one of tasks."),
     ] = None,
-    target: Annotated[float, typer.Option("--target", min=0, max=1, help="The pass rate that is asked for.")] = 0.8,
+    target: Annotated[
+        float, typer.Option("--target", min=0, max=1, metavar="SHARE", help="The pass rate that is asked for.")
+    ] = 0.8,
+    as_json: AsJson = False,
 ) -> None:
     """Write one page on labelers and labels.
 
     PATH is what export tasks or export attempts wrote; with both, give the attempts by --attempts. The page needs no
-    other file and no network. If FILE is an earlier page, the new one says what has changed.
+    other file and no network. If FILE is an earlier page, the new one says what has changed. Its path is printed.
 
     \b
     Examples:
@@ -42,4 +47,8 @@ def quality_report(
         if folder is not None:
             export = opened.open_export(folder)
             tables |= {name: getattr(export, name).to_pandas() for name in _REPORTED if name in export.report.rows}
-    typer.echo(str(quality.report(tables, out, target=target)))
+    page = str(quality.report(tables, out, target=target))
+    if as_json:
+        print_json({"page": page, "rows": {name: len(table) for name, table in tables.items()}})
+    else:
+        typer.echo(page)

@@ -63,10 +63,14 @@ Frame = Annotated[
 ]
 Type = Annotated[
     str | None,
-    typer.Option("--type", help="Task type, such as imageannotation. Default: the column 'type' says it row by row."),
+    typer.Option(
+        "--type",
+        metavar="TYPE",
+        help="Task type, such as imageannotation. Default: the column 'type' says it row by row.",
+    ),
 ]
-Project = Annotated[str | None, typer.Option("--project", help="Project the tasks belong to.")]
-Batch = Annotated[str | None, typer.Option("--batch", help="Batch the tasks belong to.")]
+Project = Annotated[str | None, typer.Option("--project", metavar="NAME", help="Project the tasks belong to.")]
+Batch = Annotated[str | None, typer.Option("--batch", metavar="NAME", help="Batch the tasks belong to.")]
 Maps = Annotated[
     list[str] | None,
     typer.Option(
@@ -93,7 +97,9 @@ UniqueId = Annotated[
         help="Column with your own ids; auto derives them; none goes without (needs --journal).",
     ),
 ]
-Duplicates = Annotated[str, typer.Option("--duplicates", help="Rows with equal ids: error, share or each.")]
+Duplicates = Annotated[
+    str, typer.Option("--duplicates", metavar="HOW", help="Rows with equal ids: error, share or each.")
+]
 GroupBy = Annotated[
     str | None, typer.Option("--group-by", metavar="COLUMN", help="Rows that share its value become one task.")
 ]
@@ -116,7 +122,9 @@ ClearOnError = Annotated[
 OnError = Annotated[
     str,
     typer.Option(
-        "--on-error", help="collect: report bad rows and send the others. raise: send nothing if a row is bad."
+        "--on-error",
+        metavar="HOW",
+        help="collect: report bad rows and send the others. raise: send nothing if a row is bad.",
     ),
 ]
 UploadFiles = Annotated[

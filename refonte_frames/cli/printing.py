@@ -16,10 +16,18 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["ROWS_SHOWN", "counted", "give", "give_receipt", "give_status", "has_failures", "print_json", "print_rows"]
+__all__ = [
+    "counted",
+    "give",
+    "give_receipt",
+    "give_status",
+    "has_failures",
+    "print_json",
+    "print_rows_or_csv",
+]
 
-#: Rows of a receipt that are shown in a terminal; a pipe gets all of them.
-ROWS_SHOWN: Final = 10
+#: Rows that are shown in a terminal; a pipe gets all of them.
+_ROWS_SHOWN: Final = 10
 
 
 def give_status(counted: pd.DataFrame, *, as_json: bool) -> None:
@@ -27,7 +35,7 @@ def give_status(counted: pd.DataFrame, *, as_json: bool) -> None:
     if as_json:
         print_json(counted.to_dict("records"))
     else:
-        print_rows(counted, limit=None)
+        _print_rows(counted)
 
 
 def give_receipt(receipt: pd.DataFrame, out: Path | None, *, as_json: bool) -> None:
@@ -38,18 +46,15 @@ def give_receipt(receipt: pd.DataFrame, out: Path | None, *, as_json: bool) -> N
 
 def give(rows: pd.DataFrame, out: Path | None, summary: dict[str, Any], telling: list[str], *, as_json: bool) -> None:
     """Give rows to whoever reads them: a file, a machine, a pipe, or a person in front of a terminal."""
-    from refonte_frames.frame_files import write_csv, write_frame  # noqa: PLC0415 - loads pandas
+    from refonte_frames.frame_files import write_frame  # noqa: PLC0415 - loads pandas
 
     if out is not None:
         write_frame(rows, out)
     if as_json:
         print_json(summary | {"failed": _failures(rows)})
-    elif out is None and sys.stdout is not None and sys.stdout.isatty():
+    elif out is None:
         first = next(iter(rows.columns))
-        print_rows(rows[list(dict.fromkeys([first, *telling]))], limit=ROWS_SHOWN)
-    elif out is None and sys.stdout is not None:
-        write_csv(rows, sys.stdout)
-        sys.stdout.flush()
+        print_rows_or_csv(rows, list(dict.fromkeys([first, *telling])), all_of_them="--out FILE or > FILE")
 
 
 def _failures(rows: pd.DataFrame) -> list[dict[str, Any]]:
@@ -69,14 +74,26 @@ def counted(column: pd.Series[Any]) -> dict[str, int]:
     return {str(value): int(n) for value, n in column.value_counts(sort=False).items()}
 
 
-def print_rows(rows: pd.DataFrame, *, limit: int | None) -> None:
-    """Print a table that fits the terminal, at most `limit` rows of it."""
+def print_rows_or_csv(rows: pd.DataFrame, telling: list[str], *, all_of_them: str = "> FILE") -> None:
+    """Print the first rows, by their telling columns, to a person; all there is, as CSV, into a pipe."""
+    from refonte_frames.frame_files import write_csv  # noqa: PLC0415 - loads pandas
+
+    if sys.stdout is None:
+        return
+    if not sys.stdout.isatty():
+        write_csv(rows, sys.stdout)
+        sys.stdout.flush()
+        return
+    _print_rows(rows[telling].head(_ROWS_SHOWN))
+    if len(rows) > _ROWS_SHOWN:
+        say(f"… and {len(rows) - _ROWS_SHOWN:,} more rows: {all_of_them} keeps all of them.")
+
+
+def _print_rows(rows: pd.DataFrame) -> None:
+    """Print a table that fits the terminal."""
     from refonte_frames.text_tables import text_table  # noqa: PLC0415 - loads pandas
 
-    shown = rows if limit is None else rows.head(limit)
-    typer.echo(text_table(shown, width=shutil.get_terminal_size().columns))
-    if len(shown) < len(rows):
-        say(f"… and {len(rows) - len(shown):,} more rows: --out FILE or > FILE keeps all of them.")
+    typer.echo(text_table(rows, width=shutil.get_terminal_size().columns))
 
 
 def print_json(document: Any) -> None:

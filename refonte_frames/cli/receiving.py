@@ -12,7 +12,7 @@ import typer
 
 from refonte_frames.cli.commands import callbacks_app
 from refonte_frames.cli.options import AsJson
-from refonte_frames.cli.printing import ROWS_SHOWN, print_json, print_rows
+from refonte_frames.cli.printing import print_json, print_rows_or_csv
 from refonte_frames.progress import say
 
 
@@ -52,11 +52,15 @@ def callbacks_show(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Show what was received: counts, and the newest deliveries.
+    """Show what was received: counts, and the deliveries, the newest first.
+
+    The counts go to stderr. In a terminal the newest deliveries are shown, into a pipe go all of them as CSV; --json
+    has both. Repeats are counted at the first.
 
     \b
-    Example:
+    Examples:
       refonte-frames callbacks show kittens
+      refonte-frames callbacks show kittens --json
     """
     from refonte_frames.callbacks import receiver  # noqa: PLC0415 - --help answers without pandas
 
@@ -67,5 +71,5 @@ def callbacks_show(
     told = "; ".join(f"{n:,} {what}" for what, n in counts["outcomes"].items()) or "nothing"
     refused = "; ".join(f"{n:,} {why}" for why, n in counts["refused"].items()) or "nothing"
     say(f"Received: {told} ({counts['repeats']:,} repeats besides). Refused: {refused}.")
-    newest = rows.sort_values("last_at", ascending=False)
-    print_rows(newest[["kind", "name", "status", "last_at", "times", "outcome"]], limit=ROWS_SHOWN)
+    newest = rows.sort_values("last_at", ascending=False, kind="stable")
+    print_rows_or_csv(newest, ["kind", "name", "status", "last_at", "times", "outcome"])

@@ -77,13 +77,16 @@ def submit(
     In a CSV file a value stays text unless nothing can be lost: 00123 and 1.10 are text, 5 and 0.25 numbers, only an
     empty field is null. Columns used as ids are always text.
 
+    A receipt is a frame as well: its failed rows, mended, go into a file and are submitted with the same options.
+
     \b
     Examples:
-      refonte-frames submit kittens.csv --type imageannotation --project kittens \\
-          --map attachment=image_url --map geometries.box.min_height=min_px --metadata camera \\
+      refonte-frames submit kittens.csv --type imageannotation \\
+          --project kittens --map attachment=image_url \\
+          --map geometries.box.min_height=min_px --metadata camera \\
           --params '{"geometries": {"box": {"objects_to_annotate": ["kitten"]}}}'
-      refonte-frames submit texts.parquet --type categorization --map attachment=text \\
-          --params @categories.json --limit 100 --out receipt.csv
+      refonte-frames submit texts.parquet --type categorization \\
+          --map attachment=text --params @categories.json --out receipt.csv
     """
     import refonte_frames as rf  # noqa: PLC0415 - --help answers without pandas
 
@@ -149,7 +152,8 @@ def plan(
 
     \b
     Example:
-      refonte-frames plan kittens.csv --type imageannotation --map attachment=image_url --params @boxes.json
+      refonte-frames plan kittens.csv --type imageannotation \\
+          --map attachment=image_url --params @boxes.json
     """
     import refonte_frames as rf  # noqa: PLC0415 - --help answers without pandas
 

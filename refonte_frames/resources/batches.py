@@ -72,9 +72,10 @@ def create(
     Parameters
     ----------
     name : str or DataFrame
-        Unique over all your batches, whatever their project. A frame has the names in a column ``batch``; columns
-        called ``project``, ``callback``, ``calibration_batch``, ``self_label_batch`` or ``metadata`` (mappings) give
-        these parameters where they are not given by keyword. A name may repeat in the frame with the same settings.
+        Unique over all your batches, whatever their project. A frame has the names in a column ``batch``, or ``name``;
+        columns called ``project``, ``callback``, ``calibration_batch``, ``self_label_batch`` or ``metadata`` (mappings)
+        give these parameters where they are not given by keyword. A name may repeat in the frame with the same
+        settings.
     project : str
         The project whose tasks it takes. Required, by keyword or column.
     callback : str, optional
@@ -187,7 +188,7 @@ def status(names: str | Iterable[str] | pd.DataFrame, *, client: Client | None =
     Parameters
     ----------
     names : str, iterable of str, Series or DataFrame
-        Names of batches; a frame has them in a column ``batch``. A name may repeat and is asked for once.
+        Names of batches; a frame has them in a column ``batch``, or ``name``. A name may repeat and is asked for once.
     client : Client, optional
         Default: made from the environment.
 
@@ -247,7 +248,7 @@ def finalize(
     Parameters
     ----------
     names : str, iterable of str, Series or DataFrame
-        Names of batches; a frame has them in a column ``batch``.
+        Names of batches; a frame has them in a column ``batch``, or ``name``.
     dry_run : bool
         Change nothing: only look where the batches stand. ``status`` is then the present one.
     client : Client, optional
@@ -310,7 +311,7 @@ def prioritize(
     Parameters
     ----------
     names : str, iterable of str, Series or DataFrame
-        Names of batches; a frame has them in a column ``batch``.
+        Names of batches; a frame has them in a column ``batch``, or ``name``.
     priority : int
         10 (last) to 30 (first).
     client : Client, optional

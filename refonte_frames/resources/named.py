@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import pandas as pd
 import pyarrow as pa
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Named", "by_name"]
 
 T = TypeVar("T")
+#: Kinds whose column may also be called so, as the service does, and as the parameter of `create` is.
+_CALLED_NAME: Final = ("batch", "project")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Named:
 
     @classmethod
     def of(cls, given: Any, *, kind: str) -> Self:
-        """Read a name, an iterable or Series of names, or a frame with a column called like the `kind`.
+        """Read a name, an iterable or Series of names, or a frame with a column called like the `kind`, or ``name``.
 
         Raises
         ------
@@ -51,19 +53,21 @@ class Named:
             A name is no text, blank or missing.
         """
         frame = _frame(given, kind)
-        count = frame.columns.tolist().count(kind)
+        columns = frame.columns.tolist()
+        column = "name" if kind in _CALLED_NAME and kind not in columns and "name" in columns else kind
+        count = columns.count(column)
         if count > 1:
-            raise ColumnError(f"The frame has {count} columns {kind!r}; rename all but one of them.")
+            raise ColumnError(f"The frame has {count} columns {column!r}; rename all but one of them.")
         if not count:
             raise ColumnError(
                 f"The frame has no column {kind!r}; it has {', '.join(map(repr, frame.columns)) or 'none'}. "
                 f"Rename the column with the names: frame.rename(columns={{'…': {kind!r}}})."
             )
-        for at, name in enumerate(frame[kind]):
+        for at, name in enumerate(frame[column]):
             if not isinstance(name, str):
                 raise InputError(f"Row {at} names no {kind}: {name!r}.")
             checked_name(name, kind)
-        return cls(tuple(frame[kind]), frame)
+        return cls(tuple(frame[column]), frame)
 
     @property
     def distinct(self) -> list[str]:

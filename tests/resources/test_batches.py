@@ -137,6 +137,15 @@ def test_create_from_a_frame_keeps_its_rows(client: Client, project: str) -> Non
     assert batches.get("june", client=client)["metadata"] == {"n": 1}
 
 
+def test_a_frame_may_call_its_batches_names(client: Client, project: str) -> None:
+    """As the parameter is called; a column `batch` counts where both are there."""
+    frame = pd.DataFrame({"name": ["july", "june"], "project": project})
+    assert batches.create(frame, client=client)["outcome"].tolist() == ["created", "created"]
+    assert batches.status(frame, client=client)["tasks_pending"].tolist() == [0, 0]
+    both = pd.DataFrame({"name": ["Ann", "Bob"], "batch": ["july", "june"]})
+    assert batches.finalize(both, client=client)["outcome"].tolist() == ["unchanged", "unchanged"]
+
+
 def test_a_refused_row_does_not_stop_the_others(client: Client, project: str) -> None:
     """What the service refuses is that row's failure; its code and sentence stand in the row."""
     frame = pd.DataFrame({"batch": ["june", "july"], "project": ["puppies", project]})
@@ -156,8 +165,8 @@ def test_contradicting_rows_are_refused_before_anything_is_sent(client: Client) 
 
 def test_a_frame_without_names_says_what_it_has() -> None:
     """The column is missing: the sentence lists those there are."""
-    with pytest.raises(ColumnError, match="no column 'batch'; it has 'name', 'n'"):
-        batches.status(pd.DataFrame({"name": ["a"], "n": [1]}), client=Client(api_key="live_x"))
+    with pytest.raises(ColumnError, match="no column 'batch'; it has 'called', 'n'"):
+        batches.status(pd.DataFrame({"called": ["a"], "n": [1]}), client=Client(api_key="live_x"))
 
 
 @pytest.mark.parametrize("names", [["july", None], ["july", 7], pd.Series(["july", np.nan])])
