@@ -57,8 +57,8 @@ class Listing:
     ----------
     tasks : list of dict
         Newest first, as the service lists them.
-    ignores : set of str
-        Query names that are passed over.
+    ignores, refuses : set of str
+        Query names that are passed over, and those that are answered with 400.
     wrong_total : int
         Added to the total of every page.
     repeats_token, promises_more, expires_once, hides_once, repeats_docs : bool
@@ -74,6 +74,7 @@ class Listing:
 
     tasks: list[dict[str, Any]]
     ignores: set[str] = field(default_factory=set)
+    refuses: set[str] = field(default_factory=set)
     wrong_total: int = 0
     repeats_token: bool = False
     promises_more: bool = False
@@ -108,7 +109,10 @@ class Listing:
         self.requests.append(target)
         if parts.path.startswith("/v1/task/"):
             return self._one(parts.path.rsplit("/", 1)[1])
-        query = [(name, value) for name, value in parse_qsl(parts.query) if name not in self.ignores]
+        asked = parse_qsl(parts.query)
+        if refused := [name for name, _ in asked if name in self.refuses]:
+            return 400, msgspec.json.encode({"status_code": 400, "error": f"unknown parameter {refused[0]}"})
+        query = [(name, value) for name, value in asked if name not in self.ignores]
         if parts.path == "/v1/batches":
             names = dict.fromkeys(task["batch"] for task in self.tasks if "batch" in task)
             return 200, msgspec.json.encode({"docs": [{"name": name} for name in names], "has_more": False})

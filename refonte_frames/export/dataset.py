@@ -39,6 +39,7 @@ __all__ = [
     "PARTS",
     "Dataset",
     "Delta",
+    "Honours",
     "Job",
     "Manifest",
     "Run",
@@ -82,6 +83,18 @@ class Settings(Struct, frozen=True):
         return schemas_of(self.tables, self.promote)
 
 
+class Honours(Struct, frozen=True):
+    """Which bounds of time a service looks at; None where nobody has found out."""
+
+    updated: bool | None = None
+    completed: bool | None = None
+    created: bool | None = None
+
+    def without_refusals(self) -> Honours:
+        """Forget what was not looked at: it may be by now."""
+        return Honours(self.updated or None, self.completed or None, self.created or None)
+
+
 class Delta(Struct, frozen=True):
     """An increment beside the base: its rows take the place of those of the same tasks in what is older."""
 
@@ -105,7 +118,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     began: float
     finished_at: str
     watermark: int
-    honours_updated: bool | None
+    honours: Honours = Honours()
     files: dict[str, list[FileEntry]]
     deltas: list[Delta] = []
     report: dict[str, Any]
@@ -144,7 +157,7 @@ class RunPlan(Struct, frozen=True, kw_only=True):
     mode: str
     watermark: int
     watermark_source: str
-    honours_updated: bool | None
+    honours: Honours = Honours()
     service_clock: int | None = None
     folds: bool = True
     made_by: str = "export"
@@ -166,7 +179,7 @@ class RunPlan(Struct, frozen=True, kw_only=True):
             mode=mode,
             watermark=watermark[0],
             watermark_source=watermark[1],
-            honours_updated=manifest.honours_updated if manifest else None,
+            honours=manifest.honours if manifest else Honours(),
         )
 
 
@@ -331,7 +344,7 @@ class Dataset:
             began=run.plan.began,
             finished_at=datetime.now(UTC).isoformat(),
             watermark=watermark,
-            honours_updated=run.plan.honours_updated,
+            honours=run.plan.honours,
             files={table: entries or [write_empty(run, table)] for table, entries in files.items()},
             deltas=deltas or [],
             report=dict(report),

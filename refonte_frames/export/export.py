@@ -14,10 +14,11 @@ from refonte_frames.client import resolve_client
 from refonte_frames.errors import InputError
 from refonte_frames.export.announced import newest_announced, read_announced, settle_announced
 from refonte_frames.export.columns import TASK_TABLES
-from refonte_frames.export.dataset import PARTS, Dataset, Job, RunPlan, Settings, WindowDone
+from refonte_frames.export.dataset import PARTS, Dataset, Honours, Job, RunPlan, Settings, WindowDone
 from refonte_frames.export.drift import Drift
-from refonte_frames.export.filters import Filters, filters_of, stamp_of
+from refonte_frames.export.filters import filters_of, stamp_of
 from refonte_frames.export.fold import State, folded, laid_out, stacked
+from refonte_frames.export.increment import OVERLAP_MICROS, Planner, source_of
 from refonte_frames.export.parts import PartWriter
 from refonte_frames.export.places import RUN
 from refonte_frames.export.promote import promoted, promotion_of
@@ -34,7 +35,6 @@ from refonte_frames.export.sweep import (
 )
 from refonte_frames.export.windows import Window
 from refonte_frames.progress import bar
-from refonte_frames.transport.calls import Call
 
 if TYPE_CHECKING:
     import os
@@ -42,21 +42,17 @@ if TYPE_CHECKING:
 
     from refonte_frames.client import Client
     from refonte_frames.export.dataset import Manifest, Run
-    from refonte_frames.export.filters import TimeLike
+    from refonte_frames.export.filters import Filters, TimeLike
     from refonte_frames.progress import Bar
 
 __all__ = ["export_tasks", "take_announced", "watermark_of"]
 
 _SECOND: Final = 1_000_000
 _DAY: Final = 86_400 * _SECOND
-#: An increment reads this much of what the last run had already seen: clocks and lists may lag.
-_OVERLAP_MICROS: Final = 300 * _SECOND
 #: A run that was gone on with so soon after it began needs no increment behind it.
 _FRESH_SECS: Final = 900
 #: A century; more is a slip of the pen.
 _MOST_DAYS: Final = 36_525
-#: Nothing was updated then yet: a service that finds something does not look at updated_after.
-_FAR_FUTURE: Final = 4_102_444_800 * _SECOND
 #: Tasks in memory over all threads before they are written: larger row groups compress better.
 _BUFFERED_TASKS: Final = 12_000
 #: Row groups of fewer tasks cost more to write and to read than the memory is worth.
@@ -152,6 +148,12 @@ def export_tasks(  # noqa: PLR0913 - the filters are the service's own names, ea
     last finished run, one row per task; `open_export` does so also in the instant in which a run puts its files into
     place. One request per 100 tasks, and about one per window of time before; an increment that finds
     nothing new takes two. Memory stays bounded whatever the number of tasks.
+
+    An increment asks for what was updated since the last run. Where the service is found not to look at that bound, it
+    reads what is new, the windows of time that hold tasks which have not ended, and what was completed within
+    `audit_lookback`; where the service counts tasks beyond these, or does not look at bounds of creation either,
+    everything. What happens to a task that ended before the look-back, and tasks that are deleted, show with
+    ``full=True``.
 
     Examples
     --------
@@ -333,49 +335,26 @@ class _Exporter:
     def _plan_all(self, settings: Settings, manifest: Manifest | None) -> RunPlan:
         plan = plan_sweep(self._source(Job()))
         jobs = [Job(window.start, window.end, batch=window.batch) for window in plan.windows]
-        honours = manifest.honours_updated if manifest else None
-        return _run_plan(settings, manifest, jobs, plan, is_increment=False, honours=honours)
+        honours = manifest.honours.without_refusals() if manifest else Honours()
+        return _run_plan(settings, manifest, jobs, plan, honours)
 
     def _plan_increment(self, settings: Settings, manifest: Manifest, announced: int) -> RunPlan | None:
         """Plan to read what may have changed; None when only reading everything can tell."""
-        honours = manifest.honours_updated
-        if honours is None:
-            honours = self._count(replace(self.order.filters, updated_after=_FAR_FUTURE)) == 0
-        if not honours:
+        order = self.order
+        lookback_since = self._lookback(manifest)
+        planner = Planner(self.client, order.filters, order.tables, self.dataset, manifest, lookback_since)
+        found = planner.plan()
+        if found is None:
             return None
-        bounds = [Job(updated_after=manifest.watermark - _OVERLAP_MICROS)]
-        if (since := self._lookback(manifest)) is not None:
-            bounds.append(Job(completed_after=since))
-        plans = [plan_sweep(self._source(bound)) for bound in bounds]
-        total = self._count(self.order.filters)
-        if total is not None and total > manifest.report["rows"]["tasks"] + (plans[0].total or 0):
-            # A task need not have an updated_at before something happens to it (contract 2.3).
-            bounds.append(Job(created_since=manifest.watermark - _OVERLAP_MICROS))
-            plans.append(plan_sweep(self._source(bounds[-1])))
-        jobs = [
-            structs.replace(bound, start=window.start, end=window.end, batch=window.batch)
-            for bound, plan in zip(bounds, plans, strict=True)
-            for window in plan.windows
-        ]
-        jobs += [Job(announced_upto=announced)] if announced else []
-        return _run_plan(settings, manifest, jobs, replace(plans[0], total=total), is_increment=True, honours=True)
+        jobs = [*found.jobs, *([Job(announced_upto=announced)] if announced else [])]
+        return _run_plan(settings, manifest, jobs, found.plan, found.honours)
 
     def _lookback(self, manifest: Manifest) -> int | None:
         """Say since when audits are looked for; what lies before the epoch is as good as the epoch."""
         return None if self.order.lookback is None else max(0, manifest.watermark - self.order.lookback)
 
     def _source(self, job: Job) -> Source:
-        """Make a source of the folder's filters and what an increment adds to them."""
-        filters = self.order.filters
-        if job.updated_after is not None or job.completed_after is not None:
-            filters = replace(filters, updated_after=job.updated_after, completed_after=job.completed_after)
-        if job.created_since is not None:
-            filters = replace(filters, created_after=max(job.created_since, filters.created_after or 0))
-        return Source(self.client, filters, self.order.tables, is_oldest_first=True)
-
-    def _count(self, filters: Filters) -> int | None:
-        reply = self.client.send(Call.get("tasks", query=[*filters.query(), ("limit", "1")]))
-        return self._source(Job()).decoder.decode(reply.body, where="GET /tasks?limit=1").total
+        return source_of(self.client, self.order.filters, self.order.tables, job)
 
     def _finish(self, run: Run, *, is_resumed: bool) -> ExportReport:
         """Read the windows that are left, lay the tables out, and put them in place."""
@@ -433,7 +412,7 @@ class _Exporter:
         if run.plan.mode != "increment" or manifest is None:
             return None
         since = self._lookback(manifest)
-        return stamp_of(manifest.watermark - _OVERLAP_MICROS if since is None else since)
+        return stamp_of(manifest.watermark - OVERLAP_MICROS if since is None else since)
 
     def _read(self, run: Run) -> None:
         """Read the windows that are not finished yet, several at once."""
@@ -526,21 +505,18 @@ def _run_plan(
     manifest: Manifest | None,
     jobs: Iterable[Job],
     plan: Plan,
-    *,
-    is_increment: bool,
-    honours: bool | None,
+    honours: Honours,
 ) -> RunPlan:
     now = datetime.now(UTC)
     # The earlier of two clocks: with the later one, a change that was stamped by the other would be passed over.
     is_service_clock = plan.server_time is not None and plan.server_time <= now
     safe = plan.server_time if plan.server_time is not None and is_service_clock else now
     source = "service clock" if is_service_clock else "this machine's clock"
-    mode = "increment" if is_increment else plan.mode
     return structs.replace(
-        RunPlan.begun(settings, manifest, mode=mode, watermark=(int(safe.timestamp() * _SECOND), source)),
+        RunPlan.begun(settings, manifest, mode=plan.mode, watermark=(int(safe.timestamp() * _SECOND), source)),
         jobs=list(jobs),
         total=plan.total,
-        honours_updated=honours,
+        honours=honours,
         service_clock=None if plan.server_time is None else int(plan.server_time.timestamp() * _SECOND),
     )
 
@@ -572,7 +548,7 @@ def watermark_of(plan: RunPlan, newest_stamp: int | None, *, now: float) -> tupl
     stamp = None if newest_stamp is None else newest_stamp - took
     if stamp is not None and plan.service_clock is None and stamp < plan.watermark:
         return stamp, "newest stamp"
-    latest = None if plan.service_clock is None else plan.service_clock + took + _OVERLAP_MICROS
+    latest = None if plan.service_clock is None else plan.service_clock + took + OVERLAP_MICROS
     if stamp is not None and newest_stamp is not None and latest is not None and newest_stamp <= latest:
         return max((plan.watermark, plan.watermark_source), (stamp, "newest stamp"))
     return plan.watermark, plan.watermark_source

@@ -1,4 +1,4 @@
-"""Which rows of a folder count when increments lie beside its base: an antijoin as an expression. Reads ids only."""
+"""The rows of a folder that count, also when increments lie beside its base: an antijoin as an expression."""
 
 from __future__ import annotations
 
@@ -6,18 +6,35 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
 from refonte_frames.export.dataset import DELTA
-from refonte_frames.export.places import open_moving
+from refonte_frames.export.places import moving_files, open_moving
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from refonte_frames.export.dataset import Delta
+    from refonte_frames.export.dataset import Delta, Manifest
     from refonte_frames.export.places import Store
 
-__all__ = ["visible"]
+__all__ = ["files_of", "rows_of", "visible"]
+
+
+def rows_of(store: Store, manifest: Manifest, table: str) -> pads.Dataset:
+    """Return a table as a dataset, without the rows whose place an increment under ``_delta/`` takes."""
+    schema = manifest.settings.schemas()[table]
+    found = pads.dataset(files_of(manifest, table), schema=schema, format="parquet", filesystem=moving_files(store))
+    condition = visible(store, manifest.deltas)
+    return found if condition is None else found.filter(condition)
+
+
+def files_of(manifest: Manifest, table: str) -> list[str]:
+    """Name the files of a table, those of the base first."""
+    base = [f"{table}/{entry.name}" for entry in manifest.files[table]]
+    return base + [
+        f"{DELTA}/{delta.name}/{table}/{entry.name}" for delta in manifest.deltas for entry in delta.files[table]
+    ]
 
 
 def visible(store: Store, deltas: Sequence[Delta]) -> pc.Expression | None:

@@ -13,11 +13,11 @@ from refonte_frames.errors import ColumnError, ExportError, InputError
 from refonte_frames.export.attempts import export_attempts
 from refonte_frames.export.batch_dataset import export_batches
 from refonte_frames.export.compaction import compact
-from refonte_frames.export.dataset import DELTA, Dataset
+from refonte_frames.export.dataset import Dataset
 from refonte_frames.export.export import export_tasks
 from refonte_frames.export.filters import filters_of
-from refonte_frames.export.layers import visible
-from refonte_frames.export.places import moving_files, places
+from refonte_frames.export.layers import files_of, rows_of
+from refonte_frames.export.places import places
 from refonte_frames.export.report import ExportReport
 from refonte_frames.export.spreadsheets import to_csv, to_excel
 from refonte_frames.export.streams import stream_of
@@ -75,21 +75,11 @@ class ExportTable:
 
         Rows whose place an increment under ``_delta/`` takes are filtered out.
         """
-        found = pads.dataset(self._files(), schema=self.schema, format="parquet", filesystem=moving_files(self._store))
-        condition = visible(self._store, self._manifest.deltas)
-        return found if condition is None else found.filter(condition)
-
-    def _files(self) -> list[str]:
-        base = [f"{self.name}/{entry.name}" for entry in self._manifest.files[self.name]]
-        return base + [
-            f"{DELTA}/{delta.name}/{self.name}/{entry.name}"
-            for delta in self._manifest.deltas
-            for entry in delta.files[self.name]
-        ]
+        return rows_of(self._store, self._manifest, self.name)
 
     def require_files(self) -> None:
         """Name a file that is gone."""
-        for name in self._files():
+        for name in files_of(self._manifest, self.name):
             if not any(self._store.exists(place) for place in places(self._store, name)):
                 raise ExportError(
                     f"{self._store.shown}/{name} is missing, though the manifest lists it. "

@@ -24,8 +24,8 @@ class ExportReport:
     mode : str
         ``windows`` of time in parallel; ``batches`` in parallel when the service does not honour bounds of time;
         ``sequential`` when there are tasks in no batch, too;
-        ``increment`` when only what may have changed was read; ``announced`` when only the tasks of callbacks were;
-        ``replace`` for tables that are read in full each time.
+        ``increment`` when only what may have changed was read, whichever way that was found; ``announced`` when only
+        the tasks of callbacks were; ``replace`` for tables that are read in full each time.
     is_resumed : bool
         Whether this call went on with a run that had been killed.
     rows : dict of str to int

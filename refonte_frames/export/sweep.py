@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from msgspec import UnsetType
 
     from refonte_frames.client import Client
-    from refonte_frames.export.decode import TaskDoc
+    from refonte_frames.export.decode import Page, TaskDoc
     from refonte_frames.export.filters import Filters
     from refonte_frames.transport.calls import Reply
 
@@ -43,6 +43,8 @@ __all__ = [
     "Plan",
     "Source",
     "Tally",
+    "count_tasks",
+    "first_task",
     "plan_sweep",
     "read_window",
     "run_windows",
@@ -193,14 +195,18 @@ class Plan:
     server_time: datetime | None
 
 
-def plan_sweep(source: Source) -> Plan:
-    """Ask for the total and, where there are many tasks, for the counts in slices of time."""
-    reply = source.client.send(Call.get("tasks", query=[*source.filters.query(), ("limit", "1")]))
-    page = source.decoder.decode(reply.body, where="GET /tasks?limit=1")
-    clock = _date_of(reply.headers)
+def plan_sweep(source: Source, *, target: int | None = None) -> Plan:
+    """Ask for the total and, where there are many tasks, for the counts in slices of time.
+
+    Parameters
+    ----------
+    target : int, optional
+        Tasks that a window should hold. Default: by how many there are, and how many threads read them.
+    """
+    page, clock = first_task(source, source.filters)
     if not page.docs and not page.total:
         return Plan((), page.total, "windows", clock)
-    target = target_rows(page.total or 0, source.client.max_workers)
+    target = target or target_rows(page.total or 0, source.client.max_workers)
     newest = time_of(page.docs[0].created_at or "")[0] if page.docs else None
     if page.total is not None and page.total <= target:
         return Plan((Window(),), page.total, "windows", clock)
@@ -216,7 +222,9 @@ def plan_sweep(source: Source) -> Plan:
     if windows is not None:
         _log.info("export: %d tasks in %d windows", page.total, len(windows))
         return Plan(tuple(windows), page.total, "windows", clock)
-    windows = plan_by_batch(source.client, source.filters, page.total or 0, lambda filters: _count(source, filters))
+    windows = plan_by_batch(
+        source.client, source.filters, page.total or 0, lambda filters: count_tasks(source, filters)
+    )
     if windows is not None:
         _log.warning("The service does not honour bounds of created_at: tasks are read batch by batch.")
         return Plan(tuple(windows), page.total, "batches", clock)
@@ -224,15 +232,21 @@ def plan_sweep(source: Source) -> Plan:
     return Plan((Window(),), page.total, "sequential", clock)
 
 
-def _count(source: Source, filters: Filters) -> int:
-    reply = source.client.send(Call.get("tasks", query=[*filters.query(), ("limit", "1")]))
-    page = source.decoder.decode(reply.body, where="GET /tasks?limit=1")
+def count_tasks(source: Source, filters: Filters) -> int:
+    """Ask how many tasks match; whether there are any, where the service gives no totals."""
+    page, _ = first_task(source, filters)
     return len(page.docs) if page.total is None else page.total
+
+
+def first_task(source: Source, filters: Filters) -> tuple[Page, datetime | None]:
+    """Ask for one task that matches, and thereby for the total and the service's clock."""
+    reply = source.client.send(Call.get("tasks", query=[*filters.query(), ("limit", "1")]))
+    return source.decoder.decode(reply.body, where="GET /tasks?limit=1"), _date_of(reply.headers)
 
 
 def _count_all(source: Source, slices: Sequence[tuple[int, int]]) -> list[int]:
     def count(bounds: tuple[int, int]) -> int:
-        return _count(source, replace(source.filters, created_after=bounds[0], created_before=bounds[1]))
+        return count_tasks(source, replace(source.filters, created_after=bounds[0], created_before=bounds[1]))
 
     with ThreadPoolExecutor(min(len(slices), source.client.max_workers) or 1) as pool:
         return list(pool.map(count, slices))

@@ -7,10 +7,12 @@ from itertools import pairwise
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
+from refonte_frames.api import MAX_PAGE_SIZE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["IMPOSSIBLE", "Window", "plan_windows", "target_rows"]
+__all__ = ["IMPOSSIBLE", "Window", "plan_windows", "target_rows", "windows_around"]
 
 #: Times are whole milliseconds on the wire (contract 1.1).
 _MS: Final = 1_000
@@ -22,6 +24,8 @@ IMPOSSIBLE: Final = ((0, _MS), (4_102_444_800 * _SECOND, 4_102_444_800 * _SECOND
 _WORTH_CUTTING: Final = 5_000
 #: Windows must be small beside what a worker reads in all, or the last ones keep a single worker busy at the end.
 _SMALLEST_TARGET: Final = 1_500
+#: Tasks that come with one request: to read so many more costs no more than a window of its own.
+_PAGE: Final = MAX_PAGE_SIZE
 _LARGEST_TARGET: Final = 25_000
 _MAX_SLICES: Final = 256
 
@@ -159,3 +163,36 @@ def _joined(slices: list[Count], target: int) -> list[Window]:
         for index, (start, end, _) in enumerate(groups)
     ]
     return windows[::-1]
+
+
+def windows_around(seconds: Sequence[int], members: Sequence[int], gaps: Sequence[int], *, target: int) -> list[Window]:
+    """Make windows that hold some seconds and little else; a service that looks at whole seconds sees the same.
+
+    Parameters
+    ----------
+    seconds : sequence of int
+        Seconds since 1970, ascending, each once.
+    members, gaps : sequence of int
+        How many tasks were created in each of them, and between it and the one before.
+    target : int
+        Tasks that a window should hold at most. One second may hold more: it is not cut.
+
+    Returns
+    -------
+    list of Window
+        Newest first. Two seconds are in one window where less than a page of tasks lies between them.
+
+    Examples
+    --------
+    >>> windows = windows_around([10, 11, 90], [5, 5, 1], [700, 0, 300], target=5_000)
+    >>> [(window.start, window.end) for window in windows]
+    [(90000000, 91000000), (10000000, 12000000)]
+    """
+    groups: list[Count] = []
+    for second, count, gap in zip(seconds, members, gaps, strict=True):
+        start, end = second * _SECOND, (second + 1) * _SECOND
+        if groups and gap < _PAGE and groups[-1][2] + gap + count <= target:
+            groups[-1] = (groups[-1][0], end, groups[-1][2] + gap + count)
+        else:
+            groups.append((start, end, count))
+    return [Window(start, end) for start, end, _ in reversed(groups)]

@@ -90,7 +90,6 @@ def export(
         mode="increment" if end else "windows",
         watermark=0,
         watermark_source="",
-        honours_updated=None,
     )
     run = dataset.begin(plan)
     for index, batches in enumerate(windows):

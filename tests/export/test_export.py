@@ -144,15 +144,6 @@ def test_nothing_new_takes_two_requests(root: Path) -> None:
     assert report.rows["tasks"] == report.service_total == 350
 
 
-def test_a_service_without_updated_after_is_read_in_full(root: Path) -> None:
-    """It is asked once for a time in which nothing can have changed."""
-    with Listing(SOME, ignores={"updated_after"}) as listing:
-        export(listing, root)
-        listing.tasks = SOME[5:]
-        assert export(listing, root).mode == "windows"
-    assert ids(root) == sorted(task["task_id"] for task in SOME[5:])
-
-
 def test_a_full_run_sees_what_was_deleted(root: Path) -> None:
     """An increment cannot."""
     with Listing(SOME) as listing:
@@ -253,7 +244,6 @@ def run_plan(began: datetime, *, service: datetime | None = None, source: str = 
         mode="windows",
         watermark=micros(began),
         watermark_source=source,
-        honours_updated=None,
         service_clock=micros(service or began),
     )
 

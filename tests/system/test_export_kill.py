@@ -139,8 +139,12 @@ def test_a_first_export_that_is_killed_at_any_change_ends_as_if_undisturbed(list
         assert_tidy(root)
 
 
-def test_an_increment_that_is_killed_at_any_change_ends_as_if_undisturbed(listing: Listing, tmp_path: Path) -> None:
-    """The folder shows the old state or the new one, never a mixture."""
+@pytest.mark.parametrize("ignores", ["", "updated_after"])
+def test_an_increment_that_is_killed_at_any_change_ends_as_if_undisturbed(
+    ignores: str, listing: Listing, tmp_path: Path
+) -> None:
+    """The folder shows the old state or the new one, never a mixture; whichever way the changes were found."""
+    listing.ignores = {ignores}
     base = tmp_path / "base"
     assert run(listing, base, 0).returncode == 0
     before = state(base)
@@ -150,7 +154,8 @@ def test_an_increment_that_is_killed_at_any_change_ends_as_if_undisturbed(listin
     expected = state(tmp_path / "undisturbed")
     assert len(expected["tasks"]) == len(NEW)
     assert (expected["tasks"]["tags"].notna()).sum() == len(NEW[400::700])
-    for last in instants(numbers(undisturbed)[0]):
+    changes = numbers(undisturbed)[0]
+    for last in instants(changes) if not ignores or DOSE > 3 else [changes // 2]:
         root = tmp_path / f"killed-{last}"
         shutil.copytree(base, root)
         assert run(listing, root, last).returncode == -9
