@@ -83,6 +83,7 @@ def make_app(
 
     routes = [
         Route("/health", _health, methods=["GET"]),
+        Route("/{prefix:path}/health", _health, methods=["GET"]),
         Route("/{path:path}", deliver, methods=["POST"]),
     ]
     return Starlette(routes=routes, lifespan=lifespan)

@@ -135,13 +135,13 @@ def test_other_verbs_are_refused_and_health_is_told(receiver_url: tuple[str, Pat
     """A look from outside changes nothing."""
     connection = http.client.HTTPConnection(urlsplit(receiver_url[0]).netloc, timeout=30)
     answers = {}
-    for method, path in (("GET", "/health"), ("GET", "/"), ("PUT", "/"), ("DELETE", "/")):
+    for method, path in (("GET", "/health"), ("GET", "/a/b/health"), ("GET", "/"), ("PUT", "/"), ("DELETE", "/")):
         connection.request(method, path)
         reply = connection.getresponse()
         reply.read()
         answers[f"{method} {path}"] = reply.status
     connection.close()
-    assert answers == {"GET /health": 200, "GET /": 405, "PUT /": 405, "DELETE /": 405}
+    assert answers == {"GET /health": 200, "GET /a/b/health": 200, "GET /": 405, "PUT /": 405, "DELETE /": 405}
 
 
 def test_refusals_are_counted_by_reason(tmp_path: Path) -> None:

@@ -89,6 +89,27 @@ def test_tasks_outside_the_filters_are_counted_and_left_out(
     assert rf.callbacks.received(root)["outcome"].tolist() == ["outside"] * 3
 
 
+@pytest.mark.parametrize("with_body", [True, False])
+def test_announced_tasks_keep_signed_urls(
+    client: rf.Client, sandbox: rf.Sandbox, tmp_path: Path, *, with_body: bool
+) -> None:
+    """Neither a delivery nor a task that is read by its id has one: they are looked up in the list."""
+    rf.projects.create("boxes", type="imageannotation", client=client)
+    frame = pd.DataFrame({"attachment": [f"https://a.example.org/{number}.png" for number in range(3)]})
+    params = {"geometries": {"box": {"objects_to_annotate": ["a"]}}}
+    receipt = rf.submit(frame, type="imageannotation", project="boxes", params=params, progress=False, client=client)
+    options = {"include_attachment_url": True, "created_after": "2020-01-01", "progress": False, "client": client}
+    root = tmp_path / "urls"
+    rf.export_tasks(root, audit_lookback=None, **options)
+    sandbox.work(days=3)
+    for task_id in receipt["task_id"][:2]:
+        announce(root, rf.get_task(task_id, client=client), with_body=with_body)
+    rf.open_export(root).compact(client=client)
+    tasks = rf.open_export(root).tasks.to_pandas()
+    assert tasks["status"].value_counts().to_dict() == {"completed": 2, "pending": 1}
+    assert tasks["attachment_urls"].str.len().tolist() == [1, 1, 1]
+
+
 def test_a_delivery_of_long_ago_does_not_undo_what_is_known(
     task: dict[str, Any], client: rf.Client, tmp_path: Path
 ) -> None:
