@@ -34,6 +34,8 @@ __all__ = ["FILE_ROWS", "Assembler", "FileEntry", "Material", "PartWriter"]
 FILE_ROWS: Final = 500_000
 #: Tasks of a part that a window writes: putting parts together holds the ids of a few in memory.
 _PART_TASKS: Final = 25_000
+#: What the rows of one task hold in memory at most, on average over a row group; usual ones have a third of it.
+_TASK_BYTES: Final = 16 * 2**10
 #: Row groups of fewer tasks are written together with neighbours that are as small. Larger groups would read faster,
 #: but most of what a first export writes would then be written twice.
 _LEAST_GROUP_TASKS: Final = 500
@@ -70,7 +72,8 @@ class PartWriter:
     stem : str
         Makes the names of the files differ from all others of the folder.
     group_tasks : int
-        Tasks that make a row group: larger ones compress better and need more memory.
+        Tasks that make a row group: larger ones compress better and need more memory. Groups of large tasks have
+        fewer.
     """
 
     def __init__(
@@ -82,7 +85,7 @@ class PartWriter:
         self._stem = stem
         self._group_tasks = group_tasks
         self._waiting: list[Batches] = []
-        self._waiting_tasks = 0
+        self._waiting_tasks = self._waiting_bytes = 0
         self._parts: list[dict[str, FileEntry]] = []
         self._begin()
 
@@ -96,7 +99,8 @@ class PartWriter:
         """Add rows to every table."""
         self._waiting.append(batches)
         self._waiting_tasks += batches["tasks"].num_rows
-        if self._waiting_tasks >= self._group_tasks:
+        self._waiting_bytes += sum(batch.nbytes for batch in batches.values())
+        if self._waiting_tasks >= self._group_tasks or self._waiting_bytes >= self._group_tasks * _TASK_BYTES:
             self._flush()
         if self._rows["tasks"] >= _PART_TASKS:
             self._end_part()
@@ -120,7 +124,7 @@ class PartWriter:
 
     def _flush(self) -> None:
         waiting = sorted(self._waiting, key=lambda batches: _span(batches["tasks"])[0] or 0)
-        self._waiting, self._waiting_tasks = [], 0
+        self._waiting, self._waiting_tasks, self._waiting_bytes = [], 0, 0
         for batches in waiting:
             self._span = _wider(self._span, _span(batches["tasks"]))
         for table, schema in self._schemas.items():

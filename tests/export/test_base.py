@@ -147,6 +147,20 @@ def test_row_groups_of_windows_are_copied(large: Path) -> None:
     assert groups[:5] == [2_000, 5_000, 5_000, 5_000, 5_000]
 
 
+def test_groups_of_large_tasks_have_fewer_rows(tmp_path: Path) -> None:
+    """What waits to be written is bounded in bytes, too: 100 tasks of 100 KB are not held until there are 100."""
+    schemas = {"tasks": rf.schemas.SCHEMAS["tasks"]}
+    with PartWriter(Dataset(tmp_path).store, "parts", schemas, "large", group_tasks=100) as part:
+        for start in range(0, 100, 10):
+            rows = tables_of(range(start, start + 10))["tasks"]
+            texts = pa.array(["x" * 100_000] * rows.num_rows)
+            part.write({"tasks": rows.set_column(rows.schema.get_field_index("params_json"), "params_json", texts)})
+        part.finish()
+    (path,) = tmp_path.glob("parts/tasks/*.parquet")
+    metadata = pq.read_metadata(path)
+    assert [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)] == [20] * 5
+
+
 def test_an_increment_makes_only_those_files_anew_that_it_touches(large: Path, tmp_path: Path) -> None:
     """Answers and audits of a changed task are replaced as a set; new tasks come in at the end."""
     root = copied(large, tmp_path)
