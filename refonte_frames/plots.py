@@ -292,10 +292,9 @@ def control_chart(chart: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     'week'
     >>> rf.plots.control_chart(weeks)
     Traceback (most recent call last):
-    refonte_frames.errors.ColumnError: The table has no column 'rate', which this draws. ...
+    refonte_frames.errors.ColumnError: The table has no column 'period', which this draws. ...
     """
-    by = str(chart.columns[0])
-    _require(chart, "rate", "centre", "lcl", "ucl", "signal", "rule", "ewma")
+    _require(chart, "period", "rate", "centre", "lcl", "ucl", "signal", "rule", "ewma")
     axes = _axes(ax)
     at = np.arange(len(chart))
     is_wide = bool(chart.attrs.get("is_overdispersed")) and "laney_lcl" in chart
@@ -312,8 +311,8 @@ def control_chart(chart: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     for place, rate, rule in zip(places, signals["rate"], signals["rule"], strict=True):
         _write(axes, str(rule), place, rate, offset=(0, 9))
     step = max(1, len(chart) // 10)
-    axes.set_xticks(at[::step], [_tick(_day(each)) for each in chart[by].iloc[::step]], rotation=30, ha="right")
-    axes.set(xlabel=by, ylabel="rate")
+    axes.set_xticks(at[::step], [_tick(_day(each)) for each in chart["period"].iloc[::step]], rotation=30, ha="right")
+    axes.set(xlabel=_tick(chart.attrs.get("period", "period")), ylabel="rate")
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=5, frameon=False, fontsize=8)
     return axes
 

@@ -14,7 +14,7 @@ from refonte_frames.errors import InputError
 from refonte_frames.frames import as_pandas
 from refonte_frames.quality.consensus import dawid_skene
 from refonte_frames.quality.rates import wilson
-from refonte_frames.quality.taking import checked_conf, need_scipy
+from refonte_frames.quality.taking import checked_conf, moments, need_extra
 from refonte_frames.quality.votes import Votes, votes_of
 
 if TYPE_CHECKING:
@@ -22,10 +22,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Agreement", "ambiguity", "cohen_kappa", "fleiss_kappa", "krippendorff_alpha", "pair_agreement"]
+__all__ = [
+    "Agreement",
+    "ambiguity",
+    "cohen_kappa",
+    "fleiss_kappa",
+    "krippendorff_alpha",
+    "pair_agreement",
+    "straight_lining",
+]
 
 Level = Literal["nominal", "ordinal", "interval", "ratio"]
 
+_NEEDS_TWO: Final = "Agreement needs at least two answers on a task from named labelers"
 #: Labels that two workers have in common from which on their kappa is worth a look.
 _ENOUGH_COMMON: Final = 20
 #: Numbers that the library for alpha may hold at once.
@@ -42,7 +51,8 @@ class Agreement:
         The coefficient (1: all agree; 0: no more than by chance) and its bootstrap interval over tasks; NaN where it
         is not defined, see `reason`.
     n_tasks, n_answers, n_workers : int
-        Tasks with at least two answers, the answers to them, and who gave these; 0 where no workers are named.
+        Tasks with at least two answers, the answers to them, and who gave these. Answers of nobody named count among
+        those of others; where all are of nobody there is nothing to compare.
     n_dropped : int
         Tasks left out because they have fewer than two answers.
     reason : str or None
@@ -83,7 +93,7 @@ def krippendorff_alpha(
     Raises
     ------
     InputError
-        No task has two answers, the labels are no numbers, or several questions are mixed.
+        No task has two answers, nobody is named, the labels are no numbers, or several questions are mixed.
     ImportError
         Without the extra ``[quality]``.
 
@@ -94,7 +104,7 @@ def krippendorff_alpha(
     0.444
     >>> rf.quality.krippendorff_alpha(labels.head(1))
     Traceback (most recent call last):
-    refonte_frames.errors.InputError: Agreement needs at least two answers on a task; ...
+    refonte_frames.errors.InputError: Agreement needs at least two answers on a task from named labelers; ...
     """
     votes = votes_of(labels, allows_repeats=True)
     pairable = _pairable(votes)
@@ -102,7 +112,7 @@ def krippendorff_alpha(
     if np.count_nonzero(pairable.sum(axis=0)) < 2:
         return _undefined(votes, pairable)
     counts, times = np.unique(pairable, axis=0, return_counts=True)
-    krippendorff = need_scipy("krippendorff")
+    krippendorff = need_extra("krippendorff")
     if pairable.size * pairable.shape[1] <= _MOST_CELLS:
         every = krippendorff.alpha(
             value_counts=pairable, value_domain=domain, level_of_measurement=level, dtype=np.float64
@@ -119,9 +129,10 @@ def _pairable(votes: Votes) -> NDArray[np.int64]:
     counts = votes.counts()
     pairable: NDArray[np.int64] = counts[counts.sum(axis=1) >= 2]
     if not len(pairable):
-        raise InputError(
-            f"Agreement needs at least two answers on a task; none of the {votes.n_tasks:,} tasks has them."
-        )
+        raise InputError(f"{_NEEDS_TWO}; none of the {votes.n_tasks:,} tasks has them.")
+    if not votes.n_workers_on_pairs():
+        # Two rows of nobody may be one answer that was read twice.
+        raise InputError(f"{_NEEDS_TWO}; no answer says who gave it.")
     return pairable
 
 
@@ -347,7 +358,7 @@ def _pairs(votes: Votes) -> list[_Pair]:
             break
         met.append((worker[same], worker[same + step], label[same], label[same + step]))
     if not met:
-        raise InputError("Agreement needs at least two answers on a task from named labelers; no two share a task.")
+        raise InputError(f"{_NEEDS_TWO}; no two share a task.")
     a, b, one, other = (np.concatenate(columns) for columns in zip(*met, strict=True))
     code = a * len(votes.workers) + b
     by_pair = np.argsort(code, kind="stable")
@@ -403,7 +414,7 @@ def pair_agreement(labels: Any, *, conf: float = 0.95) -> pd.DataFrame:
 
     >>> rf.quality.pair_agreement(labels.assign(worker=None))
     Traceback (most recent call last):
-    refonte_frames.errors.InputError: There is no answer among the labels: ...
+    refonte_frames.errors.InputError: There is no answer of a named worker among the labels: ...
     """
     votes = votes_of(labels, needs_workers=True)
     table = pd.DataFrame([{"a": pair.a, "b": pair.b, "n": pair.n, "k": pair.k} for pair in _pairs(votes)])
@@ -476,6 +487,74 @@ def ambiguity(labels: Any) -> pd.DataFrame:
     table["ds_entropy"] = _entropy(posterior)
     table.attrs = {"n_excluded": votes.n_excluded}
     return table.sort_values(["ds_entropy", "entropy"], ascending=False, kind="stable", ignore_index=True)
+
+
+def straight_lining(labels: Any, *, min_n: int = _ENOUGH_COMMON) -> pd.DataFrame:
+    """Find labelers who give the same answer all the time.
+
+    Parameters
+    ----------
+    labels : frame
+        ``task, worker, label``, and ``answered_at`` if there is one, as `labels_from` makes it. A worker may answer a
+        task several times.
+    min_n : int
+        Answers from which on a share is ``enough``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per worker, the one of the most uniform answers first: ``worker, n, mode`` (the label given most
+        often), ``mode_share, others_share`` (of the answers of all others to the same tasks, the share that is this
+        label: a mode that is frequent because it is right is frequent there as well; null where nobody else answered
+        them), ``longest_run`` (of equal answers in a row, by their time, or the order of rows where there is none) and
+        ``enough``. ``attrs["n_excluded"]`` counts rows without a task or a label.
+
+    Raises
+    ------
+    InputError
+        There are no answers, or several questions are mixed.
+
+    Examples
+    --------
+    >>> labels = pd.DataFrame({"task": list("aabbcc"), "worker": list("xyxyxy"), "label": list("rrrggg")})
+    >>> rf.quality.straight_lining(labels).round(2)
+      worker  n mode  mode_share  others_share  longest_run  enough
+    0      x  3    r        0.67          0.33            2   False
+    1      y  3    g        0.67          0.33            2   False
+
+    >>> rf.quality.straight_lining(labels.assign(label=None))
+    Traceback (most recent call last):
+    refonte_frames.errors.InputError: There is no answer among the labels: every row lacks a task or a label.
+    """
+    given = as_pandas(labels)
+    if "answered_at" in given.columns:
+        given = given.iloc[moments(given["answered_at"]).reset_index(drop=True).argsort(kind="stable")]
+    votes = votes_of(given, allows_repeats=True)
+    counts, by_worker = votes.counts(), np.argsort(votes.worker, kind="stable")
+    starts = np.flatnonzero(np.diff(votes.worker[by_worker]))
+    rows = [_uniformity(votes, counts, mine, min_n) for mine in np.split(by_worker, starts + 1)]
+    table = pd.DataFrame(rows).sort_values("mode_share", ascending=False, kind="stable", ignore_index=True)
+    table.attrs = {"n_excluded": votes.n_excluded}
+    return table
+
+
+def _uniformity(votes: Votes, counts: NDArray[np.int64], mine: NDArray[np.intp], min_n: int) -> dict[str, Any]:
+    """Describe the answers of one worker, who gave those at these places."""
+    worker, answers = votes.worker[mine[0]], votes.label[mine]
+    mode = int(np.bincount(answers).argmax())
+    tasks = np.unique(votes.task[mine])
+    # Of all answers to the tasks that the worker met, those of others.
+    rest = counts[tasks].sum(axis=0) - np.bincount(answers, minlength=len(votes.classes))
+    breaks = np.flatnonzero(np.diff(answers, prepend=-1, append=-1))
+    return {
+        "worker": votes.workers[worker] if worker >= 0 else pd.NA,
+        "n": len(mine),
+        "mode": votes.classes[mode],
+        "mode_share": float((answers == mode).mean()),
+        "others_share": float(rest[mode] / rest.sum()) if rest.sum() else math.nan,
+        "longest_run": int(np.diff(breaks).max()),
+        "enough": len(mine) >= min_n,
+    }
 
 
 def _entropy(shares: NDArray[np.float64]) -> NDArray[np.float64]:

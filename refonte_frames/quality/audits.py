@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import warnings
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -16,7 +18,15 @@ from refonte_frames.quality.taking import checked_conf, key_list, moments, numbe
 if TYPE_CHECKING:
     from refonte_frames.quality.taking import Keys
 
-__all__ = ["audit_outcomes", "auditor_rates", "audits_needed", "error_costs", "first_pass_yield", "rework"]
+__all__ = [
+    "audit_outcomes",
+    "auditor_rates",
+    "audits_for_width",
+    "audits_needed",
+    "error_costs",
+    "first_pass_yield",
+    "rework",
+]
 
 #: Results that decide; a comment leaves it open, and so does a result that nobody has documented.
 _DECIDING: Final = ("accepted", "fixed", "rejected")
@@ -167,8 +177,10 @@ def first_pass_yield(
     pandas.DataFrame
         One row per group: the columns of `by`, ``n_completed, n_audited, coverage`` (the share of completed tasks
         that somebody audited), then ``n`` (first audits that decide), ``k`` (accepted), ``rate`` and the columns that
-        rates come with. Tasks without an audit are not in `n`: nobody looked. ``attrs["n_excluded"]`` counts audits
-        of tasks that are not among the completed ones.
+        rates come with; last ``rolled_yield``: the product over the sources of audits of the share that each accepted
+        at its own first look, null where there is no ``audit_source`` or nothing is decided. Tasks without an audit
+        are not in `n`: nobody looked. ``attrs["n_excluded"]`` counts audits of tasks that are not among the completed
+        ones.
 
     Raises
     ------
@@ -192,7 +204,10 @@ def first_pass_yield(
     done = take(tasks, "task_id", "status", *keys, of="Tasks")
     done = done[(done["status"].astype("string") == "completed").fillna(value=False)].drop_duplicates("task_id")
     done = done.astype({"task_id": "string"})
-    rows = in_order(take(audits, "task_id", "audit_result", "audited_at", of="Audits")).astype({"task_id": "string"})
+    of_audits = as_pandas(audits)
+    source = ["audit_source"] if "audit_source" in of_audits.columns else []
+    rows = in_order(take(of_audits, "task_id", "audit_result", "audited_at", *source, of="Audits"))
+    rows = rows.astype({"task_id": "string"})
     first = _ends(rows, "first").set_index("task_id")["audit_result"].astype("string")
     result = done["task_id"].map(first).astype("string")
     marks = done[keys].assign(
@@ -205,8 +220,21 @@ def first_pass_yield(
     counts["coverage"] = counts["n_audited"] / counts["n_completed"].where(counts["n_completed"] > 0)
     rates = rates_of(counts.pop("k"), counts.pop("n"), min_n=min_n, conf=conf)
     table = pd.concat([counts, rates], axis=1)
+    table["rolled_yield"] = _rolled_yield(done, rows, keys, len(table)) if source else np.nan
     table.attrs["n_excluded"] = int((~rows["task_id"].isin(done["task_id"])).sum())
     return table
+
+
+def _rolled_yield(done: pd.DataFrame, audits: pd.DataFrame, keys: list[str], n_groups: int) -> list[float]:
+    """Multiply what passes the first look of each source, for each group in their sort order."""
+    group = done.groupby(keys, dropna=False, observed=True, sort=True).ngroup() if keys else 0
+    looks = audits.drop_duplicates(["task_id", "audit_source"])
+    looks = looks[looks["audit_result"].astype("string").isin(_DECIDING)]
+    looks = looks.merge(done[["task_id"]].assign(group=group), on="task_id")
+    accepted = (looks["audit_result"].astype("string") == "accepted").astype(float)
+    stages = accepted.groupby([looks["group"], looks["audit_source"]], dropna=False, observed=True).mean()
+    rolled = stages.groupby("group").prod().reindex(range(n_groups))
+    return [float(each) for each in rolled]
 
 
 def rework(audits: Any, by: Keys = (), *, min_n: int = _ENOUGH_AUDITS, conf: float = 0.95) -> pd.DataFrame:
@@ -299,13 +327,19 @@ def auditor_rates(audits: Any, *, min_n: int = _ENOUGH_AUDITS, conf: float = 0.9
     -------
     pandas.DataFrame
         One row per auditor: ``audited_by``, rates of acceptance, ``expected`` (the rate that all auditors together
-        have on the same projects), ``ratio`` (rate over expected) and ``median_secs``. Comparisons are fair where
-        work is given out by chance; projects that differ are allowed for, other differences are not.
+        have on the same projects), ``ratio`` (rate over expected), ``median_secs``, and the shares ``fixed_rate`` and
+        ``rejected_rate``. Comparisons are fair where work is given out by chance; projects that differ are allowed
+        for by ``expected``, other differences are not. ``attrs["n_excluded"]`` counts audits that decide nothing.
 
     Raises
     ------
     ColumnError
         A column is missing.
+
+    Warns
+    -----
+    UserWarning
+        Auditors looked at different projects: compare by ``ratio``, not by ``rate``.
 
     Examples
     --------
@@ -330,16 +364,34 @@ def auditor_rates(audits: Any, *, min_n: int = _ENOUGH_AUDITS, conf: float = 0.9
         project=rows["project"].astype("string").fillna("") if has_project else "",
     )[results.isin(_DECIDING)]
     rows["expected"] = rows.groupby("project")["accepted"].transform("mean")
+    for result in ("fixed", "rejected"):
+        rows[result] = (results[rows.index] == result).astype(float)
     groups = rows.groupby("audited_by", dropna=False, observed=True, sort=True)
+    _warn_if_projects_differ(groups)
     sums = groups.agg(
-        n=("accepted", "size"), k=("accepted", "sum"), expected=("expected", "mean"), median_secs=("secs", "median")
+        n=("accepted", "size"),
+        k=("accepted", "sum"),
+        expected=("expected", "mean"),
+        median_secs=("secs", "median"),
+        fixed_rate=("fixed", "mean"),
+        rejected_rate=("rejected", "mean"),
     ).reset_index()
     rates = rates_of(sums["k"], sums["n"], min_n=min_n, conf=conf)
     table = pd.concat([sums[["audited_by"]], rates, sums[["expected"]]], axis=1)
     table["ratio"] = table["rate"] / table["expected"].where(table["expected"] > 0)
-    table["median_secs"] = sums["median_secs"]
+    table = table.join(sums[["median_secs", "fixed_rate", "rejected_rate"]])
     table.attrs = {"n_excluded": len(results) - len(rows)}
     return table
+
+
+def _warn_if_projects_differ(groups: Any) -> None:
+    seen = {frozenset(projects) for projects in groups["project"].unique()}
+    if len(seen) > 1:
+        warnings.warn(
+            "Auditors did not look at the same projects: a rate of acceptance tells of the project as well as of the "
+            "auditor. Compare them by `ratio`, which allows for that.",
+            stacklevel=3,
+        )
 
 
 def audits_needed(rate: float, *, conf: float = 0.95, population: int | None = None) -> int:
@@ -387,6 +439,49 @@ def audits_needed(rate: float, *, conf: float = 0.95, population: int | None = N
         if none_seen <= miss:
             return drawn + 1
     return population
+
+
+def audits_for_width(half_width: float, *, rate: float = 0.5, conf: float = 0.95) -> int:
+    """Tell how many audits make a rate's Wilson interval at most so wide to either side of its middle.
+
+    Parameters
+    ----------
+    half_width : float
+        Half of the interval's width, such as 0.05 for five points up and down.
+    rate : float
+        What the rate will be about; 0.5, which needs most, where nobody knows.
+    conf : float
+        Level of the interval.
+
+    Returns
+    -------
+    int
+        The smallest number.
+
+    Raises
+    ------
+    InputError
+        `half_width` is not between 0 and 0.5, or `rate` is none.
+
+    Examples
+    --------
+    >>> rf.quality.audits_for_width(0.05), rf.quality.audits_for_width(0.05, rate=0.9)
+    (381, 141)
+
+    >>> rf.quality.audits_for_width(5)
+    Traceback (most recent call last):
+    refonte_frames.errors.InputError: half_width=5: give half of the interval's width, between 0 and 0.5.
+    """
+    if not 0 < half_width < 0.5:
+        raise InputError(f"half_width={half_width!r}: give half of the interval's width, between 0 and 0.5.")
+    if not 0 <= rate <= 1:
+        raise InputError(f"rate={rate!r} is no rate: give one from 0 to 1.")
+    z = NormalDist().inv_cdf(0.5 + checked_conf(conf) / 2)
+    # The half width of Wilson's interval set equal to the one asked for, solved for n.
+    spread, wanted = rate * (1 - rate), half_width**2
+    middle = spread - 2 * wanted
+    n = z**2 / (2 * wanted) * (middle + math.sqrt(middle**2 - wanted * (4 * wanted - 1)))
+    return max(1, math.ceil(n - 1e-9))
 
 
 def error_costs(

@@ -28,6 +28,8 @@ _ENOUGH_OF_A_CLASS: Final = 5
 #: Half a gigabyte of shares; beyond it the model would be as good as never done.
 _MOST_CELLS: Final = 60_000_000
 _ENOUGH_ANSWERS: Final = 20
+#: Probabilities that differ by less are noise of the fit.
+_NO_WISER: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +125,17 @@ def dawid_skene(labels: Any, *, max_iter: int = 10_000, tol: float = 1e-12) -> D
     return _described(votes, fit, trace, converged=converged)
 
 
-def _refuse_too_many(votes: Votes) -> None:
-    """Refuse what cannot be held: a table of errors for each worker, with a row and a column for every label."""
+def _is_too_much(votes: Votes) -> bool:
+    """Tell what cannot be held: a table of errors for each worker, with a row and a column for every label."""
     n_classes, n_workers = len(votes.classes), len(votes.workers) + 1
-    if max(n_workers * n_classes**2, votes.n_tasks * n_classes) > _MOST_CELLS:
+    return max(n_workers * n_classes**2, votes.n_tasks * n_classes) > _MOST_CELLS
+
+
+def _refuse_too_many(votes: Votes) -> None:
+    if _is_too_much(votes):
         raise InputError(
-            f"There are {n_classes:,} different labels: Dawid and Skene's model has a share for each pair of them and "
-            "each worker, and is for categories. For texts that are all different take "
-            "majority_vote(labels, ties='first')."
+            f"There are {len(votes.classes):,} different labels: Dawid and Skene's model has a share for each pair of "
+            "them and each worker, and is for categories. For texts that are all different take majority_vote(labels)."
         )
 
 
@@ -218,8 +223,10 @@ def majority_vote(labels: Any, *, ties: Literal["dawid_skene", "first"] = "dawid
     labels : frame
         ``task, worker, label``, as `labels_from` makes it.
     ties : {"dawid_skene", "first"}
-        A tie goes to the label that `dawid_skene` thinks more probable, and where that is no wiser to the one that
-        sorts first; ``"first"`` leaves the model out.
+        A tie goes to the label that `dawid_skene` thinks more probable; where that is no wiser, or there are too many
+        different labels for it, to the one whose voters agree more often with the votes on other tasks (shrunk, so
+        that few answers count for little); and where those are no wiser either to the one that sorts first, to which
+        ``"first"`` gives all ties.
 
     Returns
     -------
@@ -254,13 +261,45 @@ def majority_vote(labels: Any, *, ties: Literal["dawid_skene", "first"] = "dawid
     is_tie = is_top.sum(axis=1) > 1
     best = counts.argmax(axis=1)
     if ties == "dawid_skene" and is_tie.any():
-        posterior = dawid_skene(given).posteriors.to_numpy()
-        best = np.where(is_tie, np.where(is_top, posterior, -1.0).argmax(axis=1), best)
+        best = np.where(is_tie, _settled(given, votes, is_top, is_tie), best)
     n = counts.sum(axis=1)
     chosen = np.asarray(votes.classes, object)[best]
     table = pd.DataFrame({"task": votes.tasks, "label": chosen, "p": top / n, "n": n, "tie": is_tie})
     table.attrs = {"n_excluded": votes.n_excluded}
     return table
+
+
+def _settled(
+    labels: pd.DataFrame, votes: Votes, is_top: NDArray[np.bool_], is_tie: NDArray[np.bool_]
+) -> NDArray[np.intp]:
+    """Choose among the labels that lead: by the model, then by who voted for them, then by their order."""
+    by_model = _best(is_top, _posterior_of(labels, votes))
+    return np.asarray(_best(by_model, _trust(votes, is_top, is_tie)).argmax(axis=1))
+
+
+def _best(leads: NDArray[np.bool_], weights: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Keep of the leading labels of each task those that weigh most."""
+    given = np.where(leads, weights, -np.inf)
+    return np.asarray(leads & (given >= given.max(axis=1, keepdims=True) - _NO_WISER))
+
+
+def _posterior_of(labels: pd.DataFrame, votes: Votes) -> NDArray[np.float64]:
+    if _is_too_much(votes):
+        return np.zeros((votes.n_tasks, len(votes.classes)))
+    return dawid_skene(labels).posteriors.to_numpy()
+
+
+def _trust(votes: Votes, is_top: NDArray[np.bool_], is_tie: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Sum up, for every task and label, how often its voters were with the votes where these were no tie."""
+    is_clear = ~is_tie[votes.task] & (votes.worker >= 0)
+    worker, n_workers = votes.worker[is_clear], len(votes.workers)
+    agreed = is_top[votes.task[is_clear], votes.label[is_clear]]
+    k, n = np.bincount(worker[agreed], minlength=n_workers), np.bincount(worker, minlength=n_workers)
+    # Jeffreys' prior keeps one lucky answer from outweighing a record; nobody named counts for half.
+    rates = np.append((k + 0.5) / (n + 1), 0.5)
+    cells = votes.task * len(votes.classes) + votes.label
+    sums = np.bincount(cells, weights=rates[votes.worker], minlength=is_top.size)
+    return np.asarray(sums.reshape(is_top.shape))
 
 
 def confusion(labels: Any, gold: Any) -> pd.DataFrame:

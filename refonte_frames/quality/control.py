@@ -10,7 +10,7 @@ import pandas as pd
 
 from refonte_frames.errors import InputError
 from refonte_frames.quality.rates import tally
-from refonte_frames.quality.taking import need_scipy, take
+from refonte_frames.quality.taking import key_list, need_extra, take
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,32 +46,35 @@ def control_chart(df: Any, period: str, outcome: str, *, baseline: int | None = 
     Returns
     -------
     pandas.DataFrame
-        One row per period with decided rows, in order: ``period, n, k, rate, centre, lcl, ucl, signal, rule``. The
-        rule of a signal is ``outside`` (of the limits) or ``run of 8`` (so many in a row on one side of the centre).
-        Then ``ewma, ewma_lcl, ewma_ucl, ewma_signal``, the moving average that finds slow drift, and ``laney_lcl,
-        laney_ucl``: limits widened by how much more than chance periods vary from one to the next (Laney's p').
-        ``attrs["sigma_z"]`` is that factor; where ``attrs["is_overdispersed"]``, that is above 1.2, look at these:
-        with many rows a period the ordinary limits make nearly every period a signal. ``attrs["n_excluded"]`` counts
-        rows that are undecided or of no period.
+        One row per period with decided rows, in order: ``period, n, k, rate, centre, lcl, ucl, signal, rule``, whatever
+        the column was called, which ``attrs["period"]`` says. The rule of a signal is ``outside`` (of the limits) or
+        ``run of 8`` (so many in a row on one side of the centre). Then ``ewma, ewma_lcl, ewma_ucl, ewma_signal``, the
+        moving average that finds slow drift, and ``laney_lcl, laney_ucl``: limits widened by how much more than chance
+        periods vary from one to the next (Laney's p'). ``attrs["sigma_z"]`` is that factor; where
+        ``attrs["is_overdispersed"]``, that is above 1.2, look at these: with many rows a period the ordinary limits
+        make nearly every period a signal. ``attrs["n_excluded"]`` counts rows that are undecided or of no period.
 
     Raises
     ------
+    ColumnError
+        A column is missing.
     InputError
         There are no decided rows, or fewer periods than the baseline wants.
 
     Examples
     --------
     >>> weeks = pd.DataFrame({"week": [1] * 50 + [2] * 50 + [3] * 50, "ok": [True] * 98 + [False] * 52})
-    >>> rf.quality.control_chart(weeks, "week", "ok")[["week", "rate", "signal", "rule"]]
-       week  rate  signal     rule
-    0     1  1.00    True  outside
-    1     2  0.96    True  outside
-    2     3  0.00    True  outside
+    >>> rf.quality.control_chart(weeks, "week", "ok")[["period", "rate", "signal", "rule"]]
+       period  rate  signal     rule
+    0       1  1.00    True  outside
+    1       2  0.96    True  outside
+    2       3  0.00    True  outside
 
     >>> rf.quality.control_chart(weeks, "week", "ok", baseline=9)
     Traceback (most recent call last):
     refonte_frames.errors.InputError: There are 3 periods with decided rows; baseline=9.
     """
+    key_list(period)
     rows = take(df, period, outcome, of="Rows")
     every = tally(rows, [period], outcome)
     counted = every[(every["n"] > 0) & every[period].notna()].reset_index(drop=True)
@@ -83,13 +86,14 @@ def control_chart(df: Any, period: str, outcome: str, *, baseline: int | None = 
     sigma = np.sqrt(centre * (1 - centre) / n)
     spread = _sigma_z((k / n)[base], centre, sigma[base])
     lcl, ucl = _limits(n, centre, sigma)
-    table = counted.drop(columns="n_missing").assign(rate=k / n, centre=centre, lcl=lcl, ucl=ucl)
+    table = counted.drop(columns="n_missing").set_axis(["period", "n", "k"], axis=1)
+    table = table.assign(rate=k / n, centre=centre, lcl=lcl, ucl=ucl)
     table["rule"] = _rules(table["rate"].to_numpy(), centre, lcl, ucl)
     table.insert(table.columns.get_loc("rule"), "signal", table["rule"].notna())  # type: ignore[arg-type]
     _add_ewma(table, centre, sigma)
     width = 3 * max(1.0, spread) * sigma
     table["laney_lcl"], table["laney_ucl"] = np.clip(centre - width, 0, 1), np.clip(centre + width, 0, 1)
-    table.attrs = {"sigma_z": spread, "is_overdispersed": spread > _OVERDISPERSED}
+    table.attrs = {"period": period, "sigma_z": spread, "is_overdispersed": spread > _OVERDISPERSED}
     table.attrs["n_excluded"] = len(rows) - int(n.sum())
     return table
 
@@ -108,7 +112,7 @@ def _limits(
     high = np.clip(centre + 3 * sigma, 0, 1)
     is_few = n * min(centre, 1 - centre) < _FEW
     if is_few.any() and 0 < centre < 1:
-        binom = need_scipy("scipy.stats").binom
+        binom = need_extra("scipy.stats").binom
         low = np.where(is_few, binom.ppf(_TAIL, n, centre) / n, low)
         high = np.where(is_few, binom.ppf(1 - _TAIL, n, centre) / n, high)
     return low, high

@@ -20,16 +20,22 @@ from refonte_frames.export.drift import Drift
 from refonte_frames.export.tables import to_pandas
 from refonte_frames.frames import as_pandas
 from refonte_frames.quality.taking import moments
-from refonte_frames.schemas import LABELS
+from refonte_frames.schemas import ANNOTATIONS, LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["labels_from"]
+__all__ = ["annotations_from", "labels_from"]
 
 #: Answers that are a label each; shapes are compared by how they overlap, and what is typed in is a value.
 _NAMED: Final = ("category", "choice")
 _TYPED_IN: Final = ("text",)
+#: What an annotation says of itself, not of its task.
+_ELEMENT_COLUMNS: Final = tuple(
+    name
+    for name in ANNOTATIONS.names
+    if name not in ("task_id", "project", "batch", "type", "completed_at", "exported_at")
+)
 _KINDS: Final = ("training", "evaluation", "unknown")
 
 
@@ -106,6 +112,72 @@ def labels_from(
     made = to_pandas(_table(rows, found))
     made.attrs["n_excluded"] = len(rows) - len({at for answer in found for at in answer.rows})
     return made
+
+
+def annotations_from(
+    attempts: Any, *, response: str = "response_json", task: str = "task_id", worker: str = "labeler"
+) -> pd.DataFrame:
+    """Take the responses of attempts apart into annotations that say who made them.
+
+    Parameters
+    ----------
+    attempts : frame
+        As `read_attempts` gives them: `response`, `task`, `worker`, and ``type`` if there is one. It is not changed.
+    response : str
+        The column of responses; ``"expected_json"`` gives what is right, for `box_accuracy`.
+    task, worker : str
+        The columns that say what was labeled, and by whom. Attempts at no task count for their ``quality_task_id``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per element of an answer, in the order of the attempts: ``task_id, labeler, attempt`` (the attempt's
+        place among the rows) and the columns of `refonte_frames.schemas.ANNOTATIONS` from ``annotation_index`` on to
+        ``extra_json``. An attempt that found nothing has one row in which all of these are null.
+        ``attrs["n_excluded"]`` counts attempts without a task or a response.
+
+    Raises
+    ------
+    ColumnError
+        The frame has no such column.
+    InputError
+        A response is no JSON.
+
+    Examples
+    --------
+    >>> attempts = pd.DataFrame({"task_id": ["t", "t"], "labeler": ["ana", "bob"], "response_json": [
+    ...     '{"annotations":[{"type":"box","label":"cat","left":1,"top":2,"width":3,"height":4}]}',
+    ...     '{"annotations":[]}']})
+    >>> rf.quality.annotations_from(attempts)[["task_id", "labeler", "geometry", "label", "width"]]
+      task_id labeler geometry label  width
+    0       t     ana      box   cat    3.0
+    1       t     bob     <NA>  <NA>   <NA>
+
+    >>> rf.quality.annotations_from(attempts, response="answer_json")
+    Traceback (most recent call last):
+    refonte_frames.errors.ColumnError: The frame has no column 'answer_json'. ...
+    """
+    rows = as_pandas(attempts)
+    names = [_task_column(rows, task), worker, response]
+    for name in names:
+        _require(rows, name, worker=worker)
+    tasks, workers, texts = (_texts(rows[name]) for name in names)
+    types = _texts(rows["type"]) if "type" in rows.columns else [None] * len(rows)
+    usable = [at for at, text in enumerate(texts) if text is not None and tasks[at] is not None]
+    table = _taken_apart([text if tasks[at] is not None else None for at, text in enumerate(texts)], types)
+    by_attempt: dict[int, list[dict[str, Any]]] = {at: [] for at in usable}
+    for element in table.select(["task_id", *_ELEMENT_COLUMNS]).to_pylist():
+        by_attempt[int(element.pop("task_id"))].append(element)
+    kept = [ANNOTATIONS.field(name) for name in _ELEMENT_COLUMNS]
+    schema = pa.schema([("task_id", pa.string()), ("labeler", pa.string()), ("attempt", pa.int64()), *kept])
+    made = [
+        {"task_id": tasks[at], "labeler": workers[at], "attempt": at} | element
+        for at, elements in by_attempt.items()
+        for element in elements or [{}]
+    ]
+    frame = to_pandas(pa.Table.from_pylist(made, schema=schema))
+    frame.attrs["n_excluded"] = len(rows) - len(usable)
+    return frame
 
 
 @dataclass(slots=True)
@@ -203,7 +275,13 @@ class _Reading:
 
 
 def _elements(texts: Sequence[str | None], types: Sequence[str | None]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Take responses apart as an export does; each element comes with the place of its response."""
+    """Take responses apart; each element comes with the place of its response."""
+    for element in _taken_apart(texts, types).select(["task_id", "geometry", "label", "value", "field"]).to_pylist():
+        yield int(element["task_id"]), element
+
+
+def _taken_apart(texts: Sequence[str | None], types: Sequence[str | None]) -> pa.Table:
+    """Take responses apart as an export does; in the place of a task's id stands that of its response."""
     docs = [
         TaskDoc(task_id=str(at), type=type_, response=Raw(text.encode("utf-8", "replace")))
         for at, (text, type_) in enumerate(zip(texts, types, strict=True))
@@ -213,8 +291,7 @@ def _elements(texts: Sequence[str | None], types: Sequence[str | None]) -> Itera
         tables = build(docs, tables=("annotations",), exported_at=datetime.now(UTC), drift=Drift())
     except (msgspec.DecodeError, RecursionError):
         raise _no_json(texts) from None
-    for element in tables["annotations"].select(["task_id", "geometry", "label", "value", "field"]).to_pylist():
-        yield int(element["task_id"]), element
+    return pa.Table.from_batches([tables["annotations"]])
 
 
 def _no_json(texts: Sequence[str | None]) -> InputError:

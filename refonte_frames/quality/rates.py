@@ -13,7 +13,7 @@ import pandas as pd
 
 from refonte_frames.errors import InputError
 from refonte_frames.frames import as_pandas
-from refonte_frames.quality.taking import checked_conf, decided, key_list, need_scipy, take
+from refonte_frames.quality.taking import checked_conf, decided, key_list, need_extra, take
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -142,7 +142,7 @@ class _Prior:
 
 
 def _prior(k: NDArray[np.float64], n: NDArray[np.float64]) -> _Prior:
-    special = need_scipy("scipy.special")
+    special = need_extra("scipy.special")
     k, n = k[n > 0], n[n > 0]
     constant = float((special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)).sum())
 
@@ -170,7 +170,7 @@ def _moments(k: NDArray[np.float64], n: NDArray[np.float64], pooled: float) -> f
 
 def _fitted(log_likelihood: Any, pooled: float, size: float) -> tuple[float, float]:
     """Maximise over the mean, by its logit, and over a + b, by its logarithm: neither has a border to run into."""
-    optimize = need_scipy("scipy.optimize")
+    optimize = need_extra("scipy.optimize")
 
     def parameters(point: NDArray[np.float64]) -> tuple[float, float]:
         mean = 1 / (1 + math.exp(-point[0]))
@@ -196,7 +196,7 @@ def _fitted(log_likelihood: Any, pooled: float, size: float) -> tuple[float, flo
 def _posterior(
     prior: _Prior, k: NDArray[np.float64], n: NDArray[np.float64], conf: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    special, tail = need_scipy("scipy.special"), (1 - checked_conf(conf)) / 2
+    special, tail = need_extra("scipy.special"), (1 - checked_conf(conf)) / 2
     a, b = prior.a + k, prior.b + n - k
     return a / (a + b), special.betaincinv(a, b, tail), special.betaincinv(a, b, 1 - tail)
 
@@ -267,9 +267,10 @@ def labeler_rates(
     pandas.DataFrame
         One row per unit and kind, nobody left out: the columns of `by`, ``kind``, ``n`` (decided attempts), ``k``
         (passed), ``rate, ci_low, ci_high`` (Wilson), ``shrunk, shrunk_low, shrunk_high`` (`shrink_rates` within the
-        kind), ``n_missing`` (undecided), ``verdict`` and ``enough``; ``attrs["n_excluded"]`` counts attempts of other
-        kinds. The verdict is ``below`` when the whole interval lies under the target, ``above`` when it lies over it,
-        else ``unclear``; null without a target. Rank by ``ci_low`` or ``shrunk``, never by ``rate``.
+        kind; ``attrs["shrinkage"]`` has the method of each), ``n_missing`` (undecided), ``verdict`` and ``enough``;
+        ``attrs["n_excluded"]`` counts attempts of other kinds. The verdict is ``below`` when the whole interval lies
+        under the target, ``above`` when it lies over it, else ``unclear``; null without a target. Rank by ``ci_low`` or
+        ``shrunk``, never by ``rate``.
 
     Raises
     ------
@@ -297,7 +298,8 @@ def labeler_rates(
     groups = [_judged(group, target, min_n, conf) for _, group in counted.groupby("kind", dropna=False, sort=True)]
     table = pd.concat(groups or [_judged(counted, target, min_n, conf)])
     table = table.sort_values([*keys, "kind"], kind="stable", ignore_index=True)
-    table.attrs = {"n_excluded": len(every) - len(rows)}
+    methods = {str(group["kind"].iloc[0]): group.attrs["shrinkage"] for group in groups}
+    table.attrs = {"n_excluded": len(every) - len(rows), "shrinkage": methods}
     return table
 
 
@@ -315,6 +317,7 @@ def _judged(counted: pd.DataFrame, target: float | None, min_n: int, conf: float
     table["n_missing"] = counted["n_missing"]
     table["verdict"] = _verdict(rates, target)
     table["enough"] = enough
+    table.attrs = rates.attrs
     return table
 
 

@@ -254,7 +254,7 @@ def _fill_drift(part: Part, attempts: pd.DataFrame) -> None:
         raise InputError(f"There are {len(chart)} weeks with attempts; a trend needs at least {_FEWEST_PERIODS}.")
     part.pictures.append(_picture(plots.control_chart(chart), "Pass rates by week between control limits."))
     signals = chart[chart["signal"]]
-    told = ", ".join(f"{week} ({rule})" for week, rule in zip(signals["week"], signals["rule"], strict=True))
+    told = ", ".join(f"{week} ({rule})" for week, rule in zip(signals["period"], signals["rule"], strict=True))
     part.sentences.append(f"Weeks out of the ordinary: {told or 'none'}.")
     if chart.attrs["is_overdispersed"]:
         part.sentences.append(f"Weeks vary {chart.attrs['sigma_z']:.1f} times as much as chance alone would have them.")

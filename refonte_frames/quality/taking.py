@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from pandas.api.types import is_bool_dtype, is_numeric_dtype, is_object_dtype, is_string_dtype
 
 from refonte_frames.errors import ColumnError, InputError
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Keys", "checked_conf", "decided", "key_list", "moments", "need_scipy", "numbers", "seconds_of", "take"]
+__all__ = ["Keys", "checked_conf", "decided", "key_list", "moments", "need_extra", "numbers", "seconds_of", "take"]
 
 #: The name of a column, or of several; an empty list is one group of everything.
 Keys = str | Sequence[str]
 
 _NANOS: Final = 1e9
+#: What every count and rate is called; a group of such a name would be overwritten.
+_TAKEN: Final = ("n", "k", "rate", "n_missing")
 
 
 def take(frame: Any, *names: str, of: str) -> pd.DataFrame:
@@ -45,12 +48,31 @@ def take(frame: Any, *names: str, of: str) -> pd.DataFrame:
             close = difflib.get_close_matches(name, [str(column) for column in rows.columns], 1)
             hint = f" Did you mean {close[0]!r}?" if close else f" It has: {', '.join(map(repr, rows.columns))}."
             raise ColumnError(f"{of} need a column {name!r}, and the frame has none.{hint}")
-    return rows[list(dict.fromkeys(names))].reset_index(drop=True)
+    taken = rows[list(dict.fromkeys(names))].reset_index(drop=True)
+    # Groups of Arrow's type null, which a column has where nothing was ever in it, crash in pandas 2.2.
+    return taken.astype({name: object for name, dtype in taken.dtypes.items() if _is_of_nulls(dtype)})
+
+
+def _is_of_nulls(dtype: Any) -> bool:
+    return isinstance(dtype, pd.ArrowDtype) and pa.types.is_null(dtype.pyarrow_dtype)
 
 
 def key_list(by: Keys) -> list[str]:
-    """Give the names of grouping columns as a list."""
-    return [by] if isinstance(by, str) else list(by)
+    """Give the names of grouping columns as a list.
+
+    Raises
+    ------
+    ColumnError
+        One is a name that results have for something else.
+    """
+    names = [by] if isinstance(by, str) else list(by)
+    for name in names:
+        if name in _TAKEN:
+            raise ColumnError(
+                f"A column that makes groups cannot be called {name!r}: the result has a column of that name. Rename "
+                f"it first: frame.rename(columns={{{name!r}: …}})."
+            )
+    return names
 
 
 def checked_conf(conf: float) -> float:
@@ -133,7 +155,7 @@ def seconds_of(times: pd.Series[pd.Timestamp]) -> NDArray[np.float64]:
     return np.where(times.isna(), np.nan, times.astype("int64").to_numpy() / _NANOS)
 
 
-def need_scipy(module: str) -> ModuleType:
+def need_extra(module: str) -> ModuleType:
     """Import a module of the `[quality]` extra.
 
     Raises

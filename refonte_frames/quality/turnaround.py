@@ -11,7 +11,7 @@ import pandas as pd
 
 from refonte_frames.errors import InputError
 from refonte_frames.frames import as_pandas
-from refonte_frames.quality.taking import checked_conf, key_list, moments, need_scipy, seconds_of, take
+from refonte_frames.quality.taking import checked_conf, key_list, moments, need_extra, numbers, seconds_of, take
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,6 +27,7 @@ _LEAST_FOR: Final = {0.9: 10, 0.95: 20}
 _PACE_DAYS: Final = 7
 _DRAWS: Final = 1000
 _DAY_SECS: Final = 86_400.0
+_HOUR_SECS: Final = 3600.0
 #: Finer than a day, periods are counted in absolute time: a clock that is set back has one hour twice.
 _CALENDAR: Final = ("D", "W", "M", "Q", "Y")
 
@@ -253,7 +254,8 @@ def throughput(df: Any, freq: str = "D", *, tz: str = "UTC", by: Keys = (), conf
     -------
     pandas.DataFrame
         One row per group and period: the columns of `by`, ``period`` (its beginning, in `tz`), ``n, ci_low,
-        ci_high``. ``attrs["n_excluded"]`` counts rows that are not completed.
+        ci_high``; of attempts, which have ``duration_secs``, also ``active_secs`` (their sum) and ``per_hour`` (those
+        with a duration, by hour of it). ``attrs["n_excluded"]`` counts rows that are not completed.
 
     Raises
     ------
@@ -278,7 +280,9 @@ def throughput(df: Any, freq: str = "D", *, tz: str = "UTC", by: Keys = (), conf
     refonte_frames.errors.ColumnError: Rows need a column 'project', ...
     """
     keys = key_list(by)
-    given = take(df, *keys, "completed_at", of="Rows")
+    frame = as_pandas(df)
+    timed = ["duration_secs"] if "duration_secs" in frame.columns else []
+    given = take(frame, *keys, "completed_at", *timed, of="Rows")
     rows = given.assign(completed_at=moments(given["completed_at"])).dropna(subset=["completed_at"])
     try:
         rows["period"], every = _periods(rows["completed_at"], freq, tz)
@@ -286,15 +290,24 @@ def throughput(df: Any, freq: str = "D", *, tz: str = "UTC", by: Keys = (), conf
         raise InputError(f"freq={freq!r}, tz={tz!r}: no such periods or no such time zone ({error}).") from None
     groups = rows[keys].drop_duplicates() if keys else pd.DataFrame(index=[0])
     grid = groups.merge(pd.DataFrame({"period": every}), how="cross")
-    counts = rows.groupby([*keys, "period"], dropna=False, observed=True).size().rename("n").reset_index()
-    table = grid.merge(counts, how="left", on=[*keys, "period"]).fillna({"n": 0}).astype({"n": "int64"})
-    table = table.sort_values([*keys, "period"], ignore_index=True)
-    special, tail = need_scipy("scipy.special"), (1 - checked_conf(conf)) / 2
-    n = table["n"].to_numpy(float)
-    table["ci_low"] = np.where(n > 0, special.gammaincinv(np.maximum(n, 1), tail), 0.0)
-    table["ci_high"] = special.gammaincinv(n + 1, 1 - tail)
+    secs = numbers(rows["duration_secs"]) if timed else np.zeros(len(rows))
+    marks = rows[[*keys, "period"]].assign(n=1, timed=secs > 0, active_secs=np.where(secs > 0, secs, 0.0))
+    counts = marks.groupby([*keys, "period"], dropna=False, observed=True).sum().reset_index()
+    filled = grid.merge(counts, how="left", on=[*keys, "period"]).sort_values([*keys, "period"], ignore_index=True)
+    filled = filled.fillna({"n": 0, "timed": 0, "active_secs": 0}).astype({"n": "int64", "timed": "int64"})
+    table = filled[[*keys, "period", "n"]].copy()
+    table["ci_low"], table["ci_high"] = _poisson(table["n"].to_numpy(float), conf)
+    if timed:
+        table["active_secs"] = filled["active_secs"].astype("float64")
+        table["per_hour"] = filled["timed"] * _HOUR_SECS / table["active_secs"].where(table["active_secs"] > 0)
     table.attrs = {"n_excluded": len(given) - len(rows)}
     return table
+
+
+def _poisson(n: NDArray[np.float64], conf: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    special, tail = need_extra("scipy.special"), (1 - checked_conf(conf)) / 2
+    low = np.where(n > 0, special.gammaincinv(np.maximum(n, 1), tail), 0.0)
+    return low, special.gammaincinv(n + 1, 1 - tail)
 
 
 def _periods(times: pd.Series[Any], freq: str, tz: str) -> tuple[pd.Series[Any], pd.DatetimeIndex]:

@@ -82,7 +82,11 @@ def votes_of(labels: Any, *, allows_repeats: bool = False, needs_workers: bool =
     n_excluded = int((~is_usable).sum())
     rows = rows[is_usable]
     if rows.empty:
-        raise InputError("There is no answer among the labels: every row lacks a task or a label.")
+        raise InputError(
+            "There is no answer of a named worker among the labels: every row lacks a task, a worker or a label."
+            if needs_workers
+            else "There is no answer among the labels: every row lacks a task or a label."
+        )
     task, tasks = _coded(rows["task"])
     worker, workers = _coded(rows["worker"])
     label, classes = _coded(rows["label"])

@@ -149,10 +149,10 @@ def test_the_p_chart_of_the_juice_cans() -> None:
     cans = pd.DataFrame(rows, columns=["sample", "bad"])
     chart = rf.quality.control_chart(cans, "sample", "bad")
     assert chart[["centre", "lcl", "ucl"]].iloc[0].tolist() == approx([0.2313333, 0.0524275, 0.4102391], abs=1e-6)
-    assert chart.loc[chart["rule"] == "outside", "sample"].tolist() == [15, 23]
+    assert chart.loc[chart["rule"] == "outside", "period"].tolist() == [15, 23]
     rest = rf.quality.control_chart(cans[~cans["sample"].isin([15, 23])], "sample", "bad")
     assert rest[["centre", "lcl", "ucl"]].iloc[0].tolist() == approx([0.215, 0.0407028, 0.3892972], abs=1e-6)
-    assert rest.loc[rest["rule"] == "outside", "sample"].tolist() == [21]
+    assert rest.loc[rest["rule"] == "outside", "period"].tolist() == [21]
 
 
 def test_shrinkage_of_the_baseball_players() -> None:
