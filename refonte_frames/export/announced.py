@@ -19,6 +19,7 @@ from refonte_frames.errors import ReplyError
 from refonte_frames.export.columns import build, time_of
 from refonte_frames.export.places import Disk
 from refonte_frames.export.row_tasks import RowTasks
+from refonte_frames.export.signed_urls import add_signed_urls
 from refonte_frames.export.sweep import Tally
 from refonte_frames.transport.replies import without_lone_surrogates
 
@@ -129,6 +130,7 @@ def _docs_of(source: Source, hints: Sequence[Hint], refetched: set[str]) -> list
     unique_ids = {hint.task_id: hint.unique_id for hint in hints if hint.unique_id is not None}
     wanted = RowTasks(pd.DataFrame(), list(asked), by_unique_id=False, unique_ids=unique_ids)
     docs = [doc for doc in delivered if doc is not None and doc.task_id not in refetched]
+    add_signed_urls(source, docs)
     return [*docs, *wanted.look_up(source, asked, lambda _: None).values()]
 
 

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from refonte_frames.errors import ConfigError, InputError
 from refonte_frames.export.filters import stamp_of
 from refonte_frames.export.opened import open_export
+from refonte_frames.schemas import KEYS
 
 if TYPE_CHECKING:
     import os
@@ -24,6 +26,8 @@ __all__ = ["to_delta"]
 #: Tells two readings of a task apart; the later one is greater as text.
 _VERSION: Final = pa.field("version", pa.string())
 _DIGITS: Final = 20
+#: Marks rows of a merge that are to be deleted.
+_GONE: Final = "is_gone"
 
 
 def to_delta(
@@ -65,9 +69,10 @@ def to_delta(
     -----
     The first call writes all rows, zstd, by creation. Every further one compares versions and merges the tasks that
     changed on ``task_id`` where ``s.version > t.version``, looking only at files of the time in which they were
-    created; their audits and annotations are replaced as a set. The column ``version`` is made of ``updated_at`` and
-    of when the row was read, so that a folder that was read in full (``full=True``) is written in full. Names that
-    repeat are plain text there. Tasks that the folder lost, as after ``full=True``, stay in the Delta tables.
+    created; their audits and annotations are replaced as a set, in one new version of their table. The column
+    ``version`` is made of ``updated_at`` and of when the row was read, so that a folder that was read in full
+    (``full=True``) is written in full. Names that repeat are plain text there. Tasks that the folder lost, as after
+    ``full=True``, stay in the Delta tables.
     Killed at any instant, the next call ends with the same rows: the tasks are written last. One writer at a time.
 
     Examples
@@ -127,19 +132,20 @@ class _Lake:
         self._write(table, counted.reader, "overwrite")
         return counted.rows
 
-    def append(self, table: str, rows: pa.Table) -> int:
-        """Add rows to a table."""
-        if rows.num_rows:
-            self._write(table, rows.to_reader(), "append")
+    def replace(self, table: str, rows: pa.Table, task_ids: pa.Array) -> int:
+        """Put rows in place of all rows of some tasks, in one new version of the table: nobody sees it without them."""
+        keys = list(KEYS[table])
+        held = self.open(table).to_pyarrow_dataset().to_table(columns=keys, filter=pc.field("task_id").isin(task_ids))
+        both = _marked(rows, held.cast(rows.select(keys).schema), keys)
+        if both.num_rows:
+            # Files whose ids lie elsewhere are not looked at.
+            span = pc.min_max(task_ids).as_py()
+            bound = f"t.task_id >= '{_quoted(span['min'])}' AND t.task_id <= '{_quoted(span['max'])}'"
+            same = " AND ".join(f"t.{name} = s.{name}" for name in keys)
+            merging = self._merge(table, both, f"{same} AND {bound}")
+            merging = merging.when_matched_delete(f"s.{_GONE}").when_matched_update_all(except_cols=[_GONE])
+            merging.when_not_matched_insert_all(f"NOT s.{_GONE}", except_cols=[_GONE]).execute()
         return int(rows.num_rows)
-
-    def delete(self, table: str, task_ids: pa.Array) -> None:
-        """Delete the rows of some tasks."""
-        # Files whose ids lie elsewhere are not looked at.
-        span = pc.min_max(task_ids).as_py()
-        bound = f"t.task_id >= '{_quoted(span['min'])}' AND t.task_id <= '{_quoted(span['max'])}'"
-        merging = self._merge(table, pa.table({"task_id": task_ids}), f"t.task_id = s.task_id AND {bound}")
-        merging.when_matched_delete().execute()
 
     def merge_tasks(self, rows: pa.Table) -> int:
         """Put tasks in place of older versions of them."""
@@ -171,6 +177,21 @@ class _Lake:
 
     def _uri(self, table: str) -> str:
         return self.uri if table == "tasks" else f"{self.uri.rstrip('/')}_{table}"
+
+
+def _marked(rows: pa.Table, held: pa.Table, keys: list[str]) -> pa.Table:
+    """Return the rows, and beside them the keys of those that are held and no more there, marked as gone."""
+    kept = pc.is_in(_as_text(held, keys), value_set=_as_text(rows, keys).combine_chunks())
+    gone = held.filter(pc.invert(kept))
+    marked = [
+        part.append_column(_GONE, pa.array(np.full(part.num_rows, is_gone)))
+        for part, is_gone in ((rows, False), (gone, True))
+    ]
+    return pa.concat_tables(marked, promote_options="default")
+
+
+def _as_text(rows: pa.Table, keys: list[str]) -> pa.ChunkedArray:
+    return pc.binary_join_element_wise(*(rows[name].cast(pa.string()) for name in keys), ":")
 
 
 def _quoted(text: str) -> str:
@@ -210,8 +231,7 @@ class _Span:
             if name == "tasks":
                 yield name, self.lake.merge_tasks(_plain(table.to_arrow(filter=is_changed & self._within())))
             elif self.lake.has(name):
-                self.lake.delete(name, changed)
-                yield name, self.lake.append(name, _plain(table.to_arrow(filter=is_changed)))
+                yield name, self.lake.replace(name, _plain(table.to_arrow(filter=is_changed)), changed)
             else:
                 yield name, self.lake.create(name, _stream(table))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 
 from refonte_frames.errors import ColumnError, ReplyError
+from refonte_frames.export.signed_urls import add_signed_urls
 from refonte_frames.frames import as_pandas
 from refonte_frames.lookup import by_listing, by_task_ids, by_unique_ids, ids_of
 
@@ -81,7 +82,9 @@ class RowTasks:
         rest = [key for key in keys if key not in found]
         found |= {doc.task_id: doc for doc in by_listing(desk, rest, note)}
         rest = [key for key in rest if key not in found]
-        return found | {doc.task_id: doc for doc in by_task_ids(desk, rest, note).docs}
+        alone = by_task_ids(desk, rest, note).docs
+        add_signed_urls(desk, alone)
+        return found | {doc.task_id: doc for doc in alone}
 
     def _by_ids_beside(
         self, desk: Desk[TaskDoc], keys: Collection[str], note: Callable[[int], None]
