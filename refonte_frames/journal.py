@@ -146,6 +146,8 @@ class Journal:
         The function that writes it; another function's journal is refused.
     recipe : int
         Version of the recipe that row keys are made by.
+    run_id : str, optional
+        The run that a new file is of, where several journals are parts of one. Default: a run of its own.
     is_read_only : bool
         Only look: nothing is made, and nothing is written, not even a lock.
 
@@ -163,9 +165,11 @@ class Journal:
         key_fingerprint: str,
         purpose: str = "submit",
         recipe: int = 1,
+        run_id: str | None = None,
         is_read_only: bool = False,
     ) -> None:
         self.path = Path(path).expanduser()
+        self._new_run_id = run_id or uuid.uuid4().hex
         wanted = {"host": host, "key_fingerprint": key_fingerprint, "purpose": purpose, "recipe": str(recipe)}
         self._db: sqlite3.Connection
         with self._guarded("cannot be opened"), self._closed_on_error():
@@ -393,7 +397,7 @@ class Journal:
     def _create(self, wanted: Mapping[str, str]) -> None:
         for statement in _SCHEMA.split(";"):
             self._db.execute(statement)
-        meta = {**wanted, "run_id": uuid.uuid4().hex, "created_at": str(time.time())}
+        meta = {**wanted, "run_id": self._new_run_id, "created_at": str(time.time())}
         self._db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
         self._db.execute(f"PRAGMA application_id={_APPLICATION_ID}")
         self._db.execute(f"PRAGMA user_version={_VERSION}")
