@@ -13,8 +13,9 @@ from refonte_frames.errors import *  # noqa: F403 - every error is public, and e
 
 if TYPE_CHECKING:
     # What `__getattr__` does at run time, for editors and type checkers; a test compares the two.
-    from refonte_frames import callbacks, plots, quality, schemas
+    from refonte_frames import callbacks, plots, quality, schemas, spark
     from refonte_frames.client import Client
+    from refonte_frames.export import portions
     from refonte_frames.export.attempts import export_attempts, read_attempts, scan_attempts
     from refonte_frames.export.batch_dataset import export_batches
     from refonte_frames.export.batches import read_batches, scan_batches
@@ -96,10 +97,12 @@ _NAMESPACES = {
     "errors": "errors",
     "files": "resources.files",
     "plots": "plots",
+    "portions": "export.portions",
     "projects": "resources.projects",
     "quality": "quality",
     "quality_tasks": "upload.quality_tasks",
     "schemas": "schemas",
+    "spark": "spark",
     "studio": "resources.studio",
     "teams": "resources.teams",
 }
@@ -151,6 +154,7 @@ __all__ = [
     "open_export",
     "plan",
     "plots",
+    "portions",
     "projects",
     "quality",
     "quality_tasks",
@@ -172,6 +176,7 @@ __all__ = [
     "set_metadata",
     "set_tags",
     "set_unique_ids",
+    "spark",
     "studio",
     "submit",
     "teams",

@@ -6,6 +6,7 @@ import doctest
 import inspect
 import pkgutil
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,12 +21,16 @@ if TYPE_CHECKING:
 
 #: Loading these is their use: the first starts a server when it is run, the second belongs to pytest.
 RUN_ONLY = {"refonte_frames.sandbox.__main__", "refonte_frames.sandbox.pytest_plugin"}
+HAS_SPARK = find_spec("pyspark") is not None
+#: Derive from classes of pyspark, which takes half a gigabyte and is not everywhere.
+OF_SPARK = {f"refonte_frames.spark.{name}" for name in ("reading", "source", "streaming", "writing")}
 
 
 def modules() -> list[str]:
     """Name all modules of the package."""
     found = pkgutil.walk_packages(rf.__path__, "refonte_frames.")
-    return sorted({"refonte_frames"} | {module.name for module in found} - RUN_ONLY)
+    left_out = RUN_ONLY if HAS_SPARK else RUN_ONLY | OF_SPARK
+    return sorted({"refonte_frames"} | {module.name for module in found} - left_out)
 
 
 def examples() -> list[Any]:
@@ -56,6 +61,8 @@ def public() -> list[Any]:
     found: list[Any] = []
     for name in rf.__all__:
         value = getattr(rf, name)
+        if value is rf.spark and not HAS_SPARK:
+            continue
         if inspect.ismodule(value):
             found += [pytest.param(getattr(value, each), id=f"{name}.{each}") for each in value.__all__]
         else:
