@@ -39,6 +39,10 @@ __all__ = ["BatchReading", "read_batches", "scan_batches"]
 _STATUSES: Final = ("pending", "completed", "error", "canceled")
 #: A list that loses batches while others are created is read again at most this often.
 _MAX_REREADS: Final = 2
+#: So many batches more than were counted when the list was begun may have been made while it is read.
+_SLACK: Final = 1_000
+#: What a list may name whose length nobody tells.
+_MOST_UNCOUNTED: Final = 100_000
 
 _Doc = dict[str, Raw]
 
@@ -215,9 +219,13 @@ def _read_all(client: Client, query: list[tuple[str, str]], note: Any) -> list[_
     for _ in range(1 + _MAX_REREADS):
         known, total = len(found), 0
         offset, seen = 0, set[str]()
+        first: int | None = None
+        most = _MOST_UNCOUNTED
         while True:
             page = _page(client, query, offset)
             total = page.totalDocs or 0
+            if not offset and page.totalDocs is not None:
+                first, most = page.totalDocs, 2 * page.totalDocs + _SLACK
             fresh = {_name(doc, offset + index): doc for index, doc in enumerate(page.docs)}
             note(len(fresh.keys() - found.keys()))
             found |= fresh
@@ -226,9 +234,20 @@ def _read_all(client: Client, query: list[tuple[str, str]], note: Any) -> list[_
             if not page.has_more or not fresh.keys() - seen:
                 break
             seen |= fresh.keys()
+            if len(seen) > most:
+                raise _endless(len(seen), first)
         if len(found) >= total or (known and len(found) == known):
             break
     return list(found.values())
+
+
+def _endless(named: int, total: int | None) -> ReplyError:
+    counted = "does not say how many batches there are" if total is None else f"counts {total:,} batches"
+    return ReplyError(
+        f"GET /batches {counted} and has named {named:,} by now, with has_more still true: such a list may never end. "
+        "Read a part of it, by project, status or time of creation.",
+        path="has_more",
+    )
 
 
 def _page(client: Client, query: list[tuple[str, str]], offset: int) -> _Envelope:

@@ -127,6 +127,28 @@ def test_a_list_that_never_ends_ends(scripted: Any) -> None:
         assert read_batches(client=client())["batch"].tolist() == ["c", "b"]
 
 
+@pytest.mark.parametrize(
+    ("total", "size", "says"),
+    [
+        (2, 600, "counts 2 batches and has named 1,200 by now"),
+        (None, 60_000, "does not say how many .* 120,000 by now"),
+    ],
+)
+def test_a_list_that_names_new_batches_for_ever_is_given_up(
+    total: int | None, size: int, says: str, scripted: Any
+) -> None:
+    """By what the service itself counted at first, which may grow with every page, or by what nobody has."""
+    pages = [
+        {"docs": [{"name": f"b{first + index}"} for index in range(size)], "has_more": True}
+        | ({} if total is None else {"totalDocs": total + first})
+        for first in range(0, 3 * size, size)
+    ]
+    server, client = scripted(*pages)
+    with server, pytest.raises(rf.ReplyError, match=says):
+        read_batches(client=client())
+    assert len(server.requests) == 2
+
+
 def test_counts_that_the_list_leaves_out_are_asked_for_one_by_one(scripted: Any) -> None:
     """In either spelling."""
     server, client = scripted(listed("c", total=1), {"status": "completed", "completed": 4, "tasks_error": 1})
