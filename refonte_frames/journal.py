@@ -25,21 +25,22 @@ was read last, and its address at the service. By it a row whose file is gone me
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import json
-import os
 import sqlite3
 import time
 import uuid
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 
+from refonte_frames.databases import closed_on_error, make_file, opened_to_look, told_as, transaction
 from refonte_frames.errors import JournalError
+from refonte_frames.journal_state import JournalState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    import os
+    from collections.abc import Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
 __all__ = ["Entry", "Journal", "JournalState", "Seen", "State", "look_into"]
 
@@ -171,14 +172,15 @@ class Journal:
         self.path = Path(path).expanduser()
         self._new_run_id = run_id or uuid.uuid4().hex
         wanted = {"host": host, "key_fingerprint": key_fingerprint, "purpose": purpose, "recipe": str(recipe)}
-        self._db: sqlite3.Connection
-        with self._guarded("cannot be opened"), self._closed_on_error():
-            if is_read_only:
-                self._db = _opened_to_look(self.path)
-                self._prepare(wanted, may_create=False)
-            else:
-                self._open(wanted)
-            self.run_id = self._meta()["run_id"]
+        with self._guarded("cannot be opened"):
+            self._db = opened_to_look(self.path) if is_read_only else self._opened()
+            with closed_on_error(self._db):
+                if is_read_only:
+                    self._prepare(wanted, may_create=False)
+                else:
+                    with transaction(self._db):
+                        self._prepare(wanted, may_create=True)
+                self.run_id = self._meta()["run_id"]
 
     def __enter__(self) -> Self:
         return self
@@ -240,7 +242,7 @@ class Journal:
         ]
         if not lines:
             return
-        with self._guarded("cannot be written"), self._transaction():
+        with self._guarded("cannot be written"), transaction(self._db):
             self._db.executemany(f"INSERT OR {'IGNORE' if only_new else 'REPLACE'} {_INTO}", lines)
 
     def seen(self, names: Sequence[str]) -> dict[str, Seen]:
@@ -275,7 +277,7 @@ class Journal:
         if not files:
             return
         lines = [(path, *about) for path, about in files.items()]
-        with self._guarded("cannot be written"), self._transaction():
+        with self._guarded("cannot be written"), transaction(self._db):
             self._db.execute(_FILES)
             self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", lines)
 
@@ -296,14 +298,14 @@ class Journal:
     def note_job(self, *, type: str | None, project: str | None, batch: str | None) -> None:
         """Note what the journal is used for, once for each job."""
         job = {"type": type, "project": project, "batch": batch}
-        with self._guarded("cannot be written"), self._transaction():
+        with self._guarded("cannot be written"), transaction(self._db):
             jobs = json.loads(self._meta().get("jobs", "[]"))
             if job not in jobs:
                 self._set_meta("jobs", json.dumps([*jobs, job]))
 
     def note_call(self, **call: float | dict[str, int] | None) -> None:
         """Note how the last call began, or how it ended, in place of what was noted before."""
-        with self._guarded("cannot be written"), self._transaction():
+        with self._guarded("cannot be written"), transaction(self._db):
             self._set_meta("last_call", json.dumps(call))
 
     def _set_meta(self, key: str, value: str) -> None:
@@ -316,54 +318,27 @@ class Journal:
             line = self._db.execute(query).fetchone()
         return str(line[0]) if line else None
 
-    def _open(self, wanted: Mapping[str, str]) -> None:
-        self._make_file()
-        self._db = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        with self._transaction():
-            self._prepare(wanted, may_create=True)
-
-    def _make_file(self) -> None:
+    def _opened(self) -> sqlite3.Connection:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+            make_file(self.path)
         except OSError as error:
             raise JournalError(
                 f"The journal {self.path} cannot be made: {error.strerror}. Name a place where it can: journal=…"
             ) from None
+        db = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
+        with closed_on_error(db):
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=NORMAL")
+        return db
 
-    @contextmanager
-    def _closed_on_error(self) -> Iterator[None]:
-        try:
-            yield
-        except BaseException:
-            if hasattr(self, "_db"):
-                self._db.close()
-            raise
-
-    @contextmanager
-    def _guarded(self, what: str) -> Iterator[None]:
+    def _guarded(self, what: str) -> AbstractContextManager[None]:
         """Turn what SQLite says into a sentence about this file."""
-        try:
-            yield
-        except (sqlite3.Error, KeyError) as error:
-            reason = f"{error} is missing in it" if isinstance(error, KeyError) else str(error)
-            raise JournalError(
+        return told_as(
+            lambda reason: JournalError(
                 f"The journal {self.path} {what}: {reason}. Rows already sent are safe: run the same call again "
                 "once there is room and the file is whole, and each row ends exactly once."
-            ) from None
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+            )
+        )
 
     def _prepare(self, wanted: Mapping[str, str], *, may_create: bool) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
@@ -406,21 +381,6 @@ class Journal:
         return dict(self._db.execute("SELECT key, value FROM meta"))
 
 
-def _opened_to_look(path: Path) -> sqlite3.Connection:
-    """Open a file so that nothing can be written to it, also where its folder takes no files."""
-    uri = f"{path.absolute().as_uri()}?mode=ro"
-    db = sqlite3.connect(uri, uri=True, isolation_level=None)
-    try:
-        db.execute("PRAGMA user_version").fetchone()
-    except sqlite3.OperationalError:
-        db.close()
-        if not path.exists() or Path(f"{path}-wal").exists():
-            raise
-        # Without a log beside it nobody writes to it, and no log can be made here.
-        db = sqlite3.connect(f"{uri}&immutable=1", uri=True, isolation_level=None)
-    return db
-
-
 def _check_format(db: sqlite3.Connection, path: Path) -> None:
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if db.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
@@ -435,80 +395,6 @@ def _check_format(db: sqlite3.Connection, path: Path) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class JournalState:
-    """Where a run stands, by its journal.
-
-    Attributes
-    ----------
-    jobs : list of dict
-        Type, project and batch of each submission that used it.
-    counts : dict of str to int
-        Tasks by state.
-    codes : dict of str to int
-        Tasks that failed, by error code.
-    last_call : dict
-        ``began_at`` and ``rows`` of the last call; ``ended_at`` and ``counts`` if it ended in good order.
-    written_at : float
-        Unix time of the last write.
-    """
-
-    path: Path
-    run_id: str
-    purpose: str
-    host: str
-    key_fingerprint: str
-    recipe: str
-    created_at: float
-    written_at: float
-    jobs: list[dict[str, str | None]]
-    counts: dict[str, int]
-    codes: dict[str, int]
-    last_call: dict[str, Any]
-
-    def next_steps(self) -> list[str]:
-        """Say what is to be done, in sentences."""
-        steps = []
-        if self.last_call and "ended_at" not in self.last_call:
-            steps.append("The last call has not ended: it is running, or was stopped; then run it again to go on.")
-        left = self.counts.get("sending", 0) + self.counts.get("unsent", 0)
-        left += (self.last_call.get("counts") or {}).get("unsent", 0)
-        if left and steps == []:
-            steps.append("Rows are left: run the same call again, and each ends exactly once.")
-        if self.counts.get("unknown"):
-            steps.append("Rows without a unique_id were sent without an answer: run the same call again within a day.")
-        if self.codes or (self.last_call.get("counts") or {}).get("failed"):
-            steps.append(
-                "Mend the failed rows, or what refused them, and run the same call again; others are not resent."
-            )
-        return steps or ["Nothing: every task that was begun has its end."]
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the state as plain JSON types."""
-        return {**asdict(self), "path": str(self.path), "next_steps": self.next_steps()}
-
-    def __str__(self) -> str:
-        """Tell it in a few lines."""
-        jobs = [", ".join(f"{name} {value}" for name, value in job.items() if value) or "mixed" for job in self.jobs]
-        call = self.last_call
-        ended = (
-            f"ended {_stamp(call['ended_at'])}: {_listed(call['counts'])}" if "ended_at" in call else "no end is noted"
-        )
-        rows = "rows read piece by piece" if call.get("rows") is None else f"{call['rows']:,} rows"
-        lines = [
-            f"journal    {self.path}",
-            f"run        {self.run_id} of rf.{self.purpose}, begun {_stamp(self.created_at)}",
-            f"account    {self.host}, key with fingerprint {self.key_fingerprint}",
-            *(f"job        {job}" for job in jobs),
-            f"tasks      {sum(self.counts.values()):,}: {_listed(self.counts)}",
-            *([f"failed     {_listed(self.codes)}"] if self.codes else []),
-            *([f"last call  began {_stamp(call['began_at'])} with {rows}, {ended}"] if call else []),
-            f"written    {_stamp(self.written_at)}",
-            *(f"next       {step}" for step in self.next_steps()),
-        ]
-        return "\n".join(lines)
-
-
 def look_into(path: str | os.PathLike[str]) -> JournalState:
     """Tell where the run of a journal stands; nothing is written, and a run that goes on is not disturbed.
 
@@ -521,7 +407,7 @@ def look_into(path: str | os.PathLike[str]) -> JournalState:
     if not where.is_file():
         raise JournalError(f"There is no journal {where}. The last line of a submission says where its journal lies.")
     try:
-        with contextlib.closing(_opened_to_look(where)) as db:
+        with contextlib.closing(opened_to_look(where)) as db:
             _check_format(db, where)
             db.execute("BEGIN")  # all counts of one instant, whoever writes meanwhile
             meta = dict(db.execute("SELECT key, value FROM meta"))
@@ -545,11 +431,3 @@ def look_into(path: str | os.PathLike[str]) -> JournalState:
         codes=codes,
         last_call=json.loads(meta.get("last_call", "{}")),
     )
-
-
-def _stamp(unix_secs: float) -> str:
-    return dt.datetime.fromtimestamp(unix_secs, dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _listed(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "none"

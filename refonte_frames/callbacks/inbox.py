@@ -1,24 +1,31 @@
 """The inbox of an exported folder: deliveries on disk, from their receipt until an export has taken them. SQLite.
 
-Format, version 1, at ``_inbox/inbox.sqlite`` in the folder: `deliveries` has one line for each announcement however
+Format, version 2, at ``_inbox/inbox.sqlite`` in the folder: `deliveries` has one line for each announcement however
 often it was repeated, with the outcome once an export has settled it; `refusals` counts what was turned away. A
-body is kept only while an export is still to read it from there.
+body is kept only while an export is still to read it from there, one of an unknown form as long as its line.
+
+It does not grow for ever: lines of what was settled long ago are dropped whenever the file is opened for writing, by a
+receiver that starts or by an export, and `dropped` goes on counting them. SQLite uses their room again, and the file
+stays as large as it once was. Version 1 lacked that table and is brought up when it is opened for writing.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
-from contextlib import closing, contextmanager
+from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Self
 
+from refonte_frames.databases import closed_on_error, make_file, opened_to_look, told_as, transaction
 from refonte_frames.errors import ExportError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    import os
+    from collections.abc import Iterable, Mapping
+    from contextlib import AbstractContextManager
 
     from refonte_frames.callbacks.messages import Message
 
@@ -32,7 +39,13 @@ Verify = Literal["refetch", "body"]
 
 #: Bodies that are read at once.
 _MOST_BYTES: Final = 32 * 2**20
-_VERSION: Final = 1
+_DAY_SECS: Final = 86_400.0
+#: How long the line of a delivery is kept after it was settled, and after its last repeat: far longer than the service
+#: repeats it. Those that no export took are what people look for when they miss a task.
+_KEPT_DAYS: Final[Mapping[Outcome, int]] = {"stored": 30, "noted": 30, "outside": 365}
+#: Lines dropped at once, so that no delivery waits long.
+_MOST_DROPPED: Final = 20_000
+_VERSION: Final = 2
 #: "RfI1": tells our file from any other SQLite database.
 _APPLICATION_ID: Final = 0x52664931
 _SCHEMA: Final = """
@@ -42,6 +55,15 @@ CREATE TABLE deliveries(
   times INTEGER NOT NULL, outcome TEXT, settled_at REAL);
 CREATE INDEX waiting ON deliveries(number) WHERE outcome IS NULL;
 CREATE TABLE refusals(reason TEXT PRIMARY KEY, times INTEGER NOT NULL, last_at REAL NOT NULL) WITHOUT ROWID;
+"""
+_SCHEMA_SINCE_2: Final = """
+CREATE TABLE dropped(outcome TEXT PRIMARY KEY, lines INTEGER NOT NULL, times INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX settled ON deliveries(outcome, settled_at) WHERE outcome IS NOT NULL;
+"""
+_OLD: Final = "SELECT number, times FROM deliveries WHERE outcome = ? AND settled_at < ? AND last_at < ? LIMIT ?"
+_COUNT_DROPPED: Final = """
+INSERT INTO dropped(outcome, lines, times) VALUES (?, ?, ?)
+ON CONFLICT(outcome) DO UPDATE SET lines = lines + excluded.lines, times = times + excluded.times
 """
 _ADD: Final = """
 INSERT INTO deliveries(message_key, kind, name, status, unique_id, body, first_at, last_at, times, outcome, settled_at)
@@ -99,12 +121,13 @@ class Inbox:
     def __init__(self, root: str | os.PathLike[str], *, is_read_only: bool = False) -> None:
         self.path = inbox_path(root)
         with self._guarded("cannot be opened"):
-            self._db = self._looking() if is_read_only else self._writing()
-            try:
-                self._prepare(may_create=not is_read_only)
-            except BaseException:
-                self._db.close()
-                raise
+            self._db = opened_to_look(self.path) if is_read_only else self._opened()
+            with closed_on_error(self._db):
+                if is_read_only:
+                    self._version = self._checked_version()
+                else:
+                    with transaction(self._db):
+                        self._prepare()
 
     def __enter__(self) -> Self:
         return self
@@ -127,7 +150,7 @@ class Inbox:
         now = time.time()
         lines = [_line(arrival) for arrival in arrivals]
         counts = [(reason, times, now) for reason, times in (refusals or {}).items()]
-        with self._guarded("cannot be written"), self._transaction():
+        with self._guarded("cannot be written"), transaction(self._db):
             self._db.executemany(_ADD, lines)
             self._db.executemany(_ADD_REFUSALS, counts)
 
@@ -160,18 +183,26 @@ class Inbox:
         """Note what became of deliveries, by number; their bodies are dropped."""
         now = time.time()
         lines = [(outcome, now, number) for number, outcome in outcomes.items()]
-        with self._guarded("cannot be written"), self._transaction():
+        with self._guarded("cannot be written"), transaction(self._db):
             self._db.executemany(_SETTLE, lines)
 
     def counts(self) -> dict[str, int]:
-        """Count the deliveries by outcome; those that wait as ``waiting``. Repeats are not counted."""
+        """Count all deliveries ever by outcome; those that wait as ``waiting``. Repeats are not counted."""
+        query = "SELECT coalesce(outcome, 'waiting'), count(*) FROM deliveries GROUP BY 1"
         with self._guarded("cannot be read"):
-            return dict(self._db.execute("SELECT coalesce(outcome, 'waiting'), count(*) FROM deliveries GROUP BY 1"))
+            kept = Counter(dict(self._db.execute(query)))
+            return dict(kept + Counter({outcome: lines for outcome, lines, _ in self._dropped()}))
 
     def repeats(self) -> int:
-        """Count the deliveries that announced what was known already."""
+        """Count all deliveries ever that announced what was known already."""
         with self._guarded("cannot be read"):
-            return int(self._db.execute("SELECT coalesce(sum(times - 1), 0) FROM deliveries").fetchone()[0])
+            kept = int(self._db.execute("SELECT coalesce(sum(times - 1), 0) FROM deliveries").fetchone()[0])
+            return kept + sum(times - lines for _, lines, times in self._dropped())
+
+    def _dropped(self) -> list[tuple[str, int, int]]:
+        if self._version < 2:
+            return []
+        return self._db.execute("SELECT outcome, lines, times FROM dropped").fetchall()
 
     def refusals(self) -> dict[str, int]:
         """Count what was turned away, by reason."""
@@ -179,32 +210,42 @@ class Inbox:
             return dict(self._db.execute("SELECT reason, times FROM refusals ORDER BY reason"))
 
     def lines(self) -> list[tuple[object, ...]]:
-        """Give all deliveries in the order of their arrival: kind, name, status, times and outcome."""
+        """Give the deliveries that are kept, in the order of their arrival: kind, name, status, times and outcome."""
         with self._guarded("cannot be read"):
             return self._db.execute(f"SELECT {_SHOWN} FROM deliveries ORDER BY number").fetchall()  # noqa: S608 - names
 
-    def _looking(self) -> sqlite3.Connection:
-        return sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
-
-    def _writing(self) -> sqlite3.Connection:
+    def _opened(self) -> sqlite3.Connection:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+            make_file(self.path)
         except OSError as error:
             raise ExportError(f"The inbox {self.path} cannot be made: {error.strerror}. Name another folder.") from None
         # Used by one thread at a time, but not always by the one that opened it.
         db = sqlite3.connect(self.path, timeout=60.0, isolation_level=None, check_same_thread=False)
-        db.execute("PRAGMA journal_mode=WAL")
-        # The service is told 2xx after the commit and never sends again: it has to outlive a power cut as well.
-        db.execute("PRAGMA synchronous=FULL")
+        with closed_on_error(db):
+            db.execute("PRAGMA journal_mode=WAL")
+            # The service is told 2xx after the commit and never sends again: it has to outlive a power cut as well.
+            db.execute("PRAGMA synchronous=FULL")
         return db
 
-    def _prepare(self, *, may_create: bool) -> None:
-        if may_create:
-            with self._transaction():
-                self._create_if_new()
+    def _prepare(self) -> None:
+        """Make the tables of a new file, bring those of an older one up, and drop what is long past."""
+        is_new = not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if is_new:
+            self._carry_out(_SCHEMA)
+            self._db.execute(f"PRAGMA application_id={_APPLICATION_ID}")
+        if is_new or self._checked_version() == 1:
+            self._carry_out(_SCHEMA_SINCE_2)
+            self._db.execute(f"PRAGMA user_version={_VERSION}")
+        self._version = _VERSION
+        self._drop_old(time.time())
+
+    def _carry_out(self, statements: str) -> None:
+        for statement in statements.split(";"):
+            self._db.execute(statement)
+
+    def _checked_version(self) -> int:
         application = self._db.execute("PRAGMA application_id").fetchone()[0]
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
         if application != _APPLICATION_ID:
             raise ExportError(f"{self.path} is no inbox of ours. Move it away, or name another folder.")
         if version > _VERSION:
@@ -212,37 +253,24 @@ class Inbox:
                 f"The inbox {self.path} was written by a newer refonte-frames (format {version}, this one reads "
                 f"{_VERSION}). Upgrade, and nothing of it is lost."
             )
+        return version
 
-    def _create_if_new(self) -> None:
-        is_new = not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if is_new:
-            for statement in _SCHEMA.split(";"):
-                self._db.execute(statement)
-            self._db.execute(f"PRAGMA application_id={_APPLICATION_ID}")
-            self._db.execute(f"PRAGMA user_version={_VERSION}")
+    def _drop_old(self, now: float) -> None:
+        for outcome, days in _KEPT_DAYS.items():
+            before = now - days * _DAY_SECS
+            old = self._db.execute(_OLD, (outcome, before, before, _MOST_DROPPED)).fetchall()
+            if old:
+                self._db.executemany("DELETE FROM deliveries WHERE number = ?", [(number,) for number, _ in old])
+                self._db.execute(_COUNT_DROPPED, (outcome, len(old), sum(times for _, times in old)))
 
-    @contextmanager
-    def _guarded(self, what: str) -> Iterator[None]:
+    def _guarded(self, what: str) -> AbstractContextManager[None]:
         """Turn what SQLite says into a sentence about this file."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise ExportError(
-                f"The inbox {self.path} {what}: {error}. Deliveries that were acknowledged are safe in it; the service "
-                "repeats the others for 24 hours."
-            ) from None
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            # Also where the commit itself fails: a transaction that stays open would refuse all that follow.
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
+        return told_as(
+            lambda reason: ExportError(
+                f"The inbox {self.path} {what}: {reason}. Deliveries that were acknowledged are safe in it; the "
+                "service repeats the others for 24 hours."
+            )
+        )
 
 
 def _line(arrival: Arrival) -> tuple[object, ...]:

@@ -168,16 +168,21 @@ def received(path: str | os.PathLike[str]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row for each announcement, in the order of the first arrival: `kind` (task, batch, unknown), `name` (the
-        task's id or the batch's name), `status`, `first_at` and `last_at` (UTC), `times` (1 and the repeats),
-        `outcome` (null while it waits for an export, then ``stored``; ``outside`` for tasks that are not in the
-        dataset, because its filters leave them out or the service does not know them; ``noted`` where there is nothing
-        for a dataset in it) and `settled_at`.
+        One row for each announcement that is kept, in the order of the first arrival: `kind` (task, batch, unknown),
+        `name` (the task's id or the batch's name), `status`, `first_at` and `last_at` (UTC), `times` (1 and the
+        repeats), `outcome` (null while it waits for an export, then ``stored``; ``outside`` for tasks that are not in
+        the dataset, because its filters leave them out or the service does not know them; ``noted`` where there is
+        nothing for a dataset in it) and `settled_at`.
 
     Raises
     ------
     ExportError
         There is no inbox in the folder.
+
+    Notes
+    -----
+    What was settled is kept for 30 days, ``outside`` for a year; ``refonte-frames callbacks show`` counts all that ever
+    came.
 
     Examples
     --------

@@ -68,6 +68,61 @@ def test_batches_and_unknown_forms_are_noted_and_wait_for_nothing(tmp_path: Path
     assert rf.callbacks.received(tmp_path)["outcome"].tolist() == ["noted", "noted"]
 
 
+def _age(path: Path, days: float) -> None:
+    """Have everything in an inbox happened so long ago."""
+    with sqlite3.connect(inbox_path(path)) as db:
+        past = days * 86_400
+        db.execute("UPDATE deliveries SET first_at = first_at - ?, last_at = last_at - ?", (past, past))
+        db.execute("UPDATE deliveries SET settled_at = settled_at - ?", (past,))
+    db.close()
+
+
+def test_what_was_settled_long_ago_is_dropped_and_still_counted(tmp_path: Path) -> None:
+    """The inbox does not grow for ever; what waits, and what no export took, is kept longer."""
+    outcomes = ("stored", "outside", "noted")
+    with Inbox(tmp_path) as inbox:
+        inbox.add([_arrival(name) for name in (*outcomes, "waiting")] * 2)
+        inbox.settle({hint.number: hint.task_id for hint in inbox.waiting(3)})  # type: ignore[misc]
+        before = inbox.counts(), inbox.repeats()
+    kept = []
+    for days in (29, 2, 400):
+        _age(tmp_path, days)
+        with Inbox(tmp_path) as inbox:
+            assert (inbox.counts(), inbox.repeats()) == before
+            kept.append([line[1] for line in inbox.lines()])
+    assert kept == [[*outcomes, "waiting"], ["outside", "waiting"], ["waiting"]]
+
+
+def test_what_is_still_repeated_is_not_dropped(tmp_path: Path) -> None:
+    """Its line is how a repeat is known."""
+    with Inbox(tmp_path) as inbox:
+        inbox.add([_arrival()])
+        inbox.settle({hint.number: "stored" for hint in inbox.waiting(1)})
+    _age(tmp_path, 31)
+    with sqlite3.connect(inbox_path(tmp_path)) as db:
+        db.execute("UPDATE deliveries SET last_at = ?", (time.time(),))
+    db.close()
+    with Inbox(tmp_path) as inbox:
+        inbox.add([_arrival()])
+        assert (inbox.counts(), inbox.repeats()) == ({"stored": 1}, 1)
+
+
+def test_an_inbox_of_the_first_format_is_read_and_brought_up(tmp_path: Path) -> None:
+    """Looking changes nothing; the first who writes adds what is missing."""
+    with Inbox(tmp_path) as inbox:
+        inbox.add([_arrival()] * 2)
+    path = inbox_path(tmp_path)
+    with sqlite3.connect(path) as db:
+        db.executescript("DROP TABLE dropped; DROP INDEX settled; PRAGMA user_version = 1")
+    db.close()
+    for is_read_only, version in ((True, 1), (False, 2), (True, 2)):
+        with Inbox(tmp_path, is_read_only=is_read_only) as inbox:
+            assert (inbox.counts(), inbox.repeats()) == ({"waiting": 1}, 1)
+        with sqlite3.connect(path) as db:
+            assert db.execute("PRAGMA user_version").fetchone()[0] == version
+        db.close()
+
+
 def test_only_its_owner_can_read_it(tmp_path: Path) -> None:
     """Deliveries may hold what only the owner of the key should see."""
     Inbox(tmp_path).close()
