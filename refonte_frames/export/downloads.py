@@ -37,7 +37,7 @@ from refonte_frames.export.tables import to_pandas
 from refonte_frames.frames import as_pandas
 from refonte_frames.progress import bar
 from refonte_frames.transport import retries
-from refonte_frames.transport.http import Visitor, addresses_of
+from refonte_frames.transport.http import Visitor, addresses_of, proxy_for
 from refonte_frames.transport.strangers import Refused, Target, is_public, target_of
 
 if TYPE_CHECKING:
@@ -134,8 +134,10 @@ def download_attachments(  # noqa: PLR0913 - each bound and permission is worth 
     Notes
     -----
     URLs in tasks were written by somebody. Asked are only https URLs of hosts all of whose addresses are public, by a
-    connection to the very address that was checked; up to three redirects, each checked alike. The API key, .netrc and
-    proxies are not used. Taken are images, videos, sounds, PDF, JSON and plain text by their Content-Type. A file is
+    connection to the very address that was checked; up to three redirects, each checked alike. The API key and .netrc
+    are not used. A proxy that HTTPS_PROXY names is asked for a tunnel to the checked address, so names have to be
+    known on this machine, unless they are among `allow_hosts`; REQUESTS_CA_BUNDLE names an authority of your own, as
+    for the service. Taken are images, videos, sounds, PDF, JSON and plain text by their Content-Type. A file is
     called by the SHA-256 of ``task_id/attachment_index`` and an ending from a fixed list, is written beside its place
     and renamed when it is whole: the same call again goes on with what is missing. One request per file; three tries.
 
@@ -388,7 +390,11 @@ class _Job:
     def _visit(self, target: Target, via: str) -> Visit:
         addresses = addresses_of(target)
         if not addresses:
-            raise _Failed(f"{via}nobody knows the host {target.host}")
+            has_proxy = proxy_for(target) is not None
+            if not (has_proxy and target.is_allowed):
+                hint = f" here; allow_hosts=[{target.host!r}] would leave it to the proxy" if has_proxy else ""
+                raise _Failed(f"{via}nobody knows the host {target.host}{hint}")
+            addresses = [target.host]
         private = None if target.is_allowed else next((text for text in addresses if not is_public(text)), None)
         if private is not None:
             where = private if private == target.host else f"{target.host} stands for {private}, which"

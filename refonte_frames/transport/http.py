@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from refonte_frames.transport.redact import Secret
     from refonte_frames.transport.strangers import Target
 
-__all__ = ["MAX_REPLY_BYTES", "Transport", "Visit", "Visitor", "addresses_of"]
+__all__ = ["MAX_REPLY_BYTES", "Transport", "Visit", "Visitor", "addresses_of", "proxy_for"]
 
 #: A page of 100 tasks is well below this; a reply above it is taken for an attack or a fault.
 MAX_REPLY_BYTES: Final = 64 * 2**20
@@ -135,15 +135,15 @@ class _TLSPool(urllib3.connectionpool.HTTPSConnectionPool):
 class _Adapter(requests.adapters.HTTPAdapter):
     """requests' own handling of TLS, CA files and proxies, on connections that know a deadline."""
 
-    _classes: Final = {"http": _Pool, "https": _TLSPool}
+    classes: Final = {"http": _Pool, "https": _TLSPool}
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = self._classes
+        self.poolmanager.pool_classes_by_scheme = self.classes
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(proxy, **kwargs)
-        manager.pool_classes_by_scheme = self._classes
+        manager.pool_classes_by_scheme = self.classes
         return manager
 
 
@@ -368,7 +368,9 @@ def addresses_of(target: Target) -> list[str]:
 
 
 class Visitor:
-    """Asks hosts that are not the service's: no key, no .netrc, no proxy, no redirect, no encoding of the body.
+    """Asks hosts that are not the service's: no key, no .netrc, no redirect, no encoding of the body.
+
+    A proxy of the environment is asked for a tunnel to the address that the caller names.
 
     Connections are kept per host and address; a visitor serves many threads.
 
@@ -503,13 +505,50 @@ def _no_visit(target: Target, error: Exception) -> NoReplyError:
 def _pool_at(target: Target, address: str, pool_size: int) -> urllib3.connectionpool.HTTPConnectionPool:
     if target.scheme == "http":
         return _Pool(address, target.port, maxsize=pool_size)
-    own_bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-    return _TLSPool(
-        address,
-        target.port,
-        maxsize=pool_size,
-        cert_reqs="CERT_REQUIRED",
-        ca_certs=own_bundle or requests.utils.DEFAULT_CA_BUNDLE_PATH,
-        server_hostname=target.host,
-        assert_hostname=target.host,
-    )
+    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    bundle = bundle or requests.utils.DEFAULT_CA_BUNDLE_PATH
+    options: dict[str, Any] = {
+        "maxsize": pool_size,
+        "cert_reqs": "CERT_REQUIRED",
+        "ca_cert_dir" if os.path.isdir(bundle) else "ca_certs": bundle,  # noqa: PTH112 - text, as it was given
+        "server_hostname": target.host,
+        "assert_hostname": target.host,
+    }
+    proxy = proxy_for(target)
+    if proxy is None:
+        return _TLSPool(address, target.port, **options)
+    # Through a tunnel, so that the proxy is told the address that was checked, and sees nothing of what is asked.
+    manager = _proxy_manager(proxy)
+    place = f"[{address}]" if ":" in address else address
+    return manager.connection_from_host(place, target.port, "https", pool_kwargs=options)
+
+
+def proxy_for(target: Target) -> str | None:
+    """Return the proxy that the environment names for a host; none for plain http, which only named hosts speak.
+
+    Raises
+    ------
+    ConfigError
+        It speaks something else than HTTP, and cannot be used.
+    """
+    if target.scheme == "http":
+        return None
+    url = f"https://{target.authority}/"
+    proxy: str | None = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
+    if not proxy:
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    if (scheme := proxy.partition("://")[0].lower()) not in ("http", "https"):
+        raise ConfigError(
+            f"The environment names a proxy of the kind {scheme} for {target.host}; downloads use HTTP proxies only. Set "
+            "HTTPS_PROXY to such a one, or name the host in NO_PROXY."
+        )
+    return proxy
+
+
+def _proxy_manager(proxy: str) -> urllib3.ProxyManager:
+    user, password = requests.utils.get_auth_from_url(proxy)
+    headers = urllib3.make_headers(proxy_basic_auth=f"{user}:{password}") if user else None
+    manager = urllib3.ProxyManager(proxy, proxy_headers=headers)
+    manager.pool_classes_by_scheme = _Adapter.classes
+    return manager

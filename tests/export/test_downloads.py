@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import hashlib
 import socket
+import socketserver
 import ssl
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pytest
+import trustme
 from raw_server import RawServer
 from service import post
 
@@ -34,12 +36,14 @@ JPEG = b"\xff\xd8" + bytes(range(256)) * 40
 class Host:
     """A host of files: answers by path, and remembers what it was asked with which headers."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
         self.connections = 0
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.answers: dict[str, Callable[[BaseHTTPRequestHandler], None]] = {}
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.server.daemon_threads = True
+        if context is not None:
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         self.name = f"127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
@@ -284,30 +288,117 @@ def test_the_connection_goes_to_the_address_that_was_checked(host: Host) -> None
     assert host.asked[0][1]["Host"] == name
 
 
-def test_the_certificate_has_to_be_that_of_the_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Though the connection goes to an address: its own certificate is taken, another host's is not."""
-    pair = ["-keyout", "key.pem", "-out", "cert.pem", "-days", "2", "-subj", "/CN=files.example.org"]
-    names = ["-addext", "subjectAltName=DNS:files.example.org"]
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", *pair, *names],
-        cwd=tmp_path,
-        check=True,
-        capture_output=True,
-    )
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "cert.pem"))
-    host = Host()
-    host.serves("/a.jpg")
+@pytest.fixture
+def tls_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
+    """Run a host that has a certificate for files.invalid, of an authority that the environment names."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
-    host.server.socket = context.wrap_socket(host.server.socket, server_side=True)
-    port = host.server.server_port
+    authority.issue_cert("files.invalid").configure_cert(context)
+    running = Host(context)
+    running.serves("/a.jpg")
+    yield running
+    running.server.shutdown()
+    running.server.server_close()
+
+
+def test_the_certificate_has_to_be_that_of_the_host(tls_host: Host) -> None:
+    """Though the connection goes to an address: its own certificate is taken, another host's is not."""
+    port = tls_host.server.server_port
     with visiting() as visitor:
-        with visitor.visit(target_of(f"https://files.example.org:{port}/a.jpg"), ["127.0.0.1"]) as visit:
+        with visitor.visit(target_of(f"https://files.invalid:{port}/a.jpg"), ["127.0.0.1"]) as visit:
             assert b"".join(visit.chunks()) == JPEG
-        with pytest.raises(rf.NoReplyError, match=r"no complete answer from other\.example\.org"):
-            visitor.visit(target_of(f"https://other.example.org:{port}/a.jpg"), ["127.0.0.1"])
-    host.server.shutdown()
-    host.server.server_close()
+        with pytest.raises(rf.NoReplyError, match=r"no complete answer from other\.invalid"):
+            visitor.visit(target_of(f"https://other.invalid:{port}/a.jpg"), ["127.0.0.1"])
+
+
+def test_authorities_may_lie_in_a_folder(tls_host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As OpenSSL wants it: by the hash of their name."""
+    command = ["openssl", "x509", "-noout", "-subject_hash", "-in", tmp_path / "ca.pem"]
+    name = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    (tmp_path / "authorities").mkdir()
+    (tmp_path / "ca.pem").rename(tmp_path / "authorities" / f"{name}.0")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "authorities"))
+    target = target_of(f"https://files.invalid:{tls_host.server.server_port}/a.jpg")
+    with visiting() as visitor, visitor.visit(target, ["127.0.0.1"]) as visit:
+        assert visit.status == 200
+
+
+class Proxy(socketserver.StreamRequestHandler):
+    """Makes tunnels to this machine, whatever it is asked for, and remembers what that was."""
+
+    asked: list[bytes]
+
+    def handle(self) -> None:
+        """Make one tunnel."""
+        line = self.rfile.readline()
+        headers = b"".join(iter(self.rfile.readline, b"\r\n"))
+        self.asked.append(line + headers)
+        port = int(line.split()[1].rpartition(b":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as far:
+            self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            answers = threading.Thread(target=self.relay, args=(far, self.connection), daemon=True)
+            answers.start()
+            self.relay(self.connection, far)
+            answers.join()
+
+    def relay(self, source: socket.socket, sink: socket.socket) -> None:
+        """Hand bytes on until there are no more."""
+        with contextlib.suppress(OSError):
+            while data := source.recv(65_536):
+                sink.sendall(data)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture
+def tunnels(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
+    """Run a proxy that the environment names; what it is asked is listed."""
+    handler = type("Handler", (Proxy,), {"asked": []})
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:secret@127.0.0.1:{server.server_address[1]}")
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        yield handler.asked
+        server.shutdown()
+
+
+def test_a_proxy_is_asked_for_a_tunnel_to_the_address_that_was_checked(tls_host: Host, tunnels: list[bytes]) -> None:
+    """It cannot take the name for another machine, and sees nothing of what is asked through it."""
+    port = tls_host.server.server_port
+    with (
+        visiting() as visitor,
+        visitor.visit(target_of(f"https://files.invalid:{port}/a.jpg"), ["127.0.0.1"]) as visit,
+    ):
+        assert b"".join(visit.chunks()) == JPEG
+    (asked,) = tunnels
+    assert asked.startswith(b"CONNECT 127.0.0.1:%d HTTP/1" % port)
+    assert b"Proxy-Authorization: Basic bWU6c2VjcmV0" in asked.replace(b"proxy-a", b"Proxy-A")
+    assert b"Proxy-Authorization" not in str(tls_host.asked).encode()
+
+
+def test_a_name_that_only_the_proxy_knows_has_to_be_named(tls_host: Host, tunnels: list[bytes], tmp_path: Path) -> None:
+    """Nobody here can say what address it stands for."""
+    port = tls_host.server.server_port
+    frame = tasks(f"https://files.invalid:{port}/a.jpg")
+    (row,) = rf.download_attachments(frame, tmp_path / "files", progress=False).to_dict("records")
+    assert (row["outcome"], tunnels) == ("failed", [])
+    assert "nobody knows the host files.invalid here; allow_hosts=['files.invalid'] would" in row["error"]
+    frame = rf.download_attachments(frame, tmp_path / "files", allow_hosts=["files.invalid"], progress=False)
+    assert frame["outcome"].tolist() == ["downloaded"]
+    assert tunnels[0].startswith(b"CONNECT files.invalid:%d HTTP/1" % port)
+
+
+def test_a_proxy_of_another_kind_is_told_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what to do; NO_PROXY is one way out."""
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:1")
+    with pytest.raises(rf.ConfigError, match=r"a proxy of the kind socks5 for files\.invalid"):
+        rf.download_attachments(tasks("https://files.invalid/a.jpg"), tmp_path, progress=False)
+    monkeypatch.setenv("NO_PROXY", "files.invalid")
+    frame = rf.download_attachments(tasks("https://files.invalid/a.jpg"), tmp_path, progress=False)
+    assert frame["error"].tolist() == ["nobody knows the host files.invalid"]
 
 
 @pytest.mark.parametrize(
