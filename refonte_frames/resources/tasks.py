@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import difflib
-from collections import defaultdict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
-import msgspec
-import numpy as np
-
-from refonte_frames.api import AUDIT_RESULTS, MAX_TAGS
-from refonte_frames.cells import ABSENT, CellError, Column, json_column, own_id
 from refonte_frames.client import Client, resolve_client
-from refonte_frames.errors import ColumnError, InputError
 from refonte_frames.frames import as_pandas
-from refonte_frames.resources.changes import Change, Refused, carry_out, column_of, is_same, orders_of
-from refonte_frames.transport.calls import Call, path_of
+from refonte_frames.resources.changes import carry_out, orders_of
+from refonte_frames.resources.task_changes import Cancel, ChangeTags, ClearUniqueId, ResendCallback
+from refonte_frames.resources.task_columns import (
+    audits_of,
+    checked_tags,
+    id_changes,
+    mapped_columns,
+    metadata_changes,
+)
 
 if TYPE_CHECKING:
     import os
@@ -132,7 +129,7 @@ def cancel(
     refonte_frames.errors.ColumnError: The frame has no column 'id' with the tasks' ids; name it: task_id='…'. ...
     """
     rows = as_pandas(frame)
-    orders = orders_of(rows, task_id, [_Cancel(clear_unique_id)] * len(rows))
+    orders = orders_of(rows, task_id, [Cancel(clear_unique_id)] * len(rows))
     return carry_out(rows, orders, purpose="cancel", dry_run=dry_run, progress=progress, client=resolve_client(client))
 
 
@@ -186,7 +183,7 @@ def set_metadata(
     refonte_frames.errors.ColumnError: The frame has no column 'cam' with metadata; ...
     """
     rows = as_pandas(frame)
-    orders = orders_of(rows, task_id, _metadata_changes(rows, _mapped(rows, columns)))
+    orders = orders_of(rows, task_id, metadata_changes(rows, mapped_columns(rows, columns)))
     return carry_out(
         rows, orders, purpose="set_metadata", dry_run=dry_run, progress=progress, client=resolve_client(client)
     )
@@ -240,7 +237,7 @@ def set_unique_ids(
     refonte_frames.errors.ColumnError: The frame has no column 'id' with the new ids; ...
     """
     rows = as_pandas(frame)
-    orders = orders_of(rows, task_id, _id_changes(rows, column, task_id))
+    orders = orders_of(rows, task_id, id_changes(rows, column, task_id))
     return carry_out(
         rows, orders, purpose="set_unique_ids", dry_run=dry_run, progress=progress, client=resolve_client(client)
     )
@@ -290,7 +287,7 @@ def clear_unique_ids(
     refonte_frames.errors.ColumnError: The frame has no column 'id' with the tasks' ids; name it: task_id='…'. ...
     """
     rows = as_pandas(frame)
-    orders = orders_of(rows, task_id, [_ClearUniqueId()] * len(rows))
+    orders = orders_of(rows, task_id, [ClearUniqueId()] * len(rows))
     return carry_out(
         rows, orders, purpose="clear_unique_ids", dry_run=dry_run, progress=progress, client=resolve_client(client)
     )
@@ -502,7 +499,7 @@ def audit(
     refonte_frames.errors.ColumnError: The frame has no column 'is_good' with the results; ...
     """
     rows = as_pandas(frame)
-    orders = orders_of(rows, task_id, _audits(rows, accepted, comments))
+    orders = orders_of(rows, task_id, audits_of(rows, accepted, comments))
     return carry_out(
         rows,
         orders,
@@ -566,7 +563,7 @@ def resend_callbacks(
     refonte_frames.errors.ColumnError: The frame has no column 'id' with the tasks' ids; name it: task_id='…'. ...
     """
     rows = as_pandas(frame)
-    orders = orders_of(rows, task_id, [_ResendCallback()] * len(rows))
+    orders = orders_of(rows, task_id, [ResendCallback()] * len(rows))
     return carry_out(
         rows,
         orders,
@@ -576,253 +573,6 @@ def resend_callbacks(
         client=resolve_client(client),
         journal=journal,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Cancel:
-    clear_unique_id: bool
-    is_visible: ClassVar[bool] = True
-
-    def difference(self, task: Mapping[str, Any]) -> tuple[Any, Any] | Refused | None:
-        status, unique_id = task.get("status"), task.get("unique_id")
-        if status not in ("pending", "canceled"):
-            return Refused("not_pending", f"the task is {status}; only pending ones can be canceled")
-        if self.clear_unique_id and unique_id is not None:
-            return {"status": status, "unique_id": unique_id}, {"status": "canceled"}
-        return (status, "canceled") if status == "pending" else None
-
-    def call(self, task_id: str) -> Call:
-        query = (("clear_unique_id", "true"),) if self.clear_unique_id else ()
-        return Call("POST", path_of("task", task_id, "cancel"), query, is_repeatable=True)
-
-
-@dataclass(frozen=True, slots=True)
-class _SetMetadata:
-    metadata: dict[str, Any]
-    is_visible: ClassVar[bool] = True
-
-    def difference(self, task: Mapping[str, Any]) -> tuple[Any, Any] | None:
-        present = task.get("metadata") or {}
-        return None if is_same(present, self.metadata) else (present, self.metadata)
-
-    def call(self, task_id: str) -> Call:
-        body = msgspec.json.encode(self.metadata)
-        return Call("POST", path_of("task", task_id, "setMetadata"), body=body, is_repeatable=True)
-
-
-@dataclass(frozen=True, slots=True)
-class _SetUniqueId:
-    unique_id: str
-    is_visible: ClassVar[bool] = True
-
-    def difference(self, task: Mapping[str, Any]) -> tuple[Any, Any] | None:
-        present = task.get("unique_id")
-        return None if present == self.unique_id else (present, self.unique_id)
-
-    def call(self, task_id: str) -> Call:
-        body = msgspec.json.encode({"unique_id": self.unique_id})
-        return Call("POST", path_of("task", task_id, "unique_id"), body=body, is_repeatable=True)
-
-
-@dataclass(frozen=True, slots=True)
-class _ClearUniqueId:
-    is_visible: ClassVar[bool] = True
-
-    def difference(self, task: Mapping[str, Any]) -> tuple[Any, Any] | None:
-        present = task.get("unique_id")
-        return None if present is None else (present, None)
-
-    def call(self, task_id: str) -> Call:
-        return Call("DELETE", path_of("task", task_id, "unique_id"))
-
-
-@dataclass(frozen=True, slots=True)
-class _ChangeTags:
-    kind: Literal["add", "set", "remove"]
-    tags: tuple[str, ...]
-    is_visible: ClassVar[bool] = True
-
-    def difference(self, task: Mapping[str, Any]) -> tuple[Any, Any] | Refused | None:
-        present = list(task.get("tags") or [])
-        wanted = self._applied(present)
-        if set(wanted) == set(present):
-            return None
-        if len(wanted) > MAX_TAGS:
-            return Refused("too_many_tags", f"the task would have {len(wanted)} tags; at most {MAX_TAGS} are allowed")
-        return present, wanted
-
-    def _applied(self, present: list[str]) -> list[str]:
-        if self.kind == "remove":
-            return [tag for tag in present if tag not in self.tags]
-        kept = present if self.kind == "add" else []
-        return list(dict.fromkeys([*kept, *self.tags]))
-
-    def call(self, task_id: str) -> Call:
-        # Three headings of the documentation say POST; its samples tell the three apart by their verbs.
-        method = {"add": "PUT", "set": "POST", "remove": "DELETE"}[self.kind]
-        body = msgspec.json.encode(self.tags)
-        return Call(method, path_of("task", task_id, "tags"), body=body, is_repeatable=True)
-
-
-@dataclass(frozen=True, slots=True)
-class _Audit:
-    accepted: bool
-    comments: str | None
-    is_visible: ClassVar[bool] = True
-
-    def difference(self, task: Mapping[str, Any]) -> tuple[Any, Any] | Refused | None:
-        if task.get("status") != "completed":
-            return Refused("not_completed", f"the task is {task.get('status')}; only completed ones can be audited")
-        present, wanted = _own_result(task), "accepted" if self.accepted else "rejected"
-        return None if present == wanted else (present, wanted)
-
-    def call(self, task_id: str) -> Call:
-        comments = {} if self.comments is None else {"comments": self.comments}
-        body = msgspec.json.encode({"accepted": self.accepted, **comments})
-        return Call("POST", path_of("task", task_id, "audit"), body=body)
-
-
-@dataclass(frozen=True, slots=True)
-class _ResendCallback:
-    is_visible: ClassVar[bool] = False
-
-    def difference(self, task: Mapping[str, Any]) -> tuple[Any, Any] | Refused:
-        status = task.get("status")
-        if status not in ("completed", "error"):
-            return Refused("not_ended", f"the task is {status}; only completed ones and errors have a callback")
-        was_taken = task.get("callback_succeeded", task.get("callback_completed"))
-        return {"callback_succeeded": was_taken}, "sent again"
-
-    def call(self, task_id: str) -> Call:
-        return Call("POST", path_of("task", task_id, "send-callback"), is_repeatable=True)
-
-
-def _own_result(task: Mapping[str, Any]) -> str | None:
-    """Take the result of the customer's newest audit; the order of audits is not documented."""
-    audits = [audit for audit in task.get("audits") or [] if audit.get("audit_source") == "customer"]
-    if not audits:
-        status = task.get("customer_review_status")
-        return status if status in AUDIT_RESULTS else None
-    newest = max(audits, key=lambda audit: _moment(audit.get("audited_at")))
-    return str(newest.get("audit_result"))
-
-
-def _moment(text: Any) -> dt.datetime:
-    try:
-        moment = dt.datetime.fromisoformat(str(text))
-    except ValueError:
-        return dt.datetime.min.replace(tzinfo=dt.UTC)
-    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-
-
-def _mapped(rows: pd.DataFrame, columns: Sequence[Hashable] | Mapping[str, Hashable]) -> dict[str, Hashable]:
-    """Say which column feeds which key.
-
-    Raises
-    ------
-    ColumnError
-        The mapping is the wrong way round.
-    """
-    if not hasattr(columns, "items"):
-        return {str(column): column for column in ([columns] if isinstance(columns, str) else columns)}
-    mapped = dict(columns.items())
-    present = rows.columns.tolist()
-    if mapped and not any(column in present for column in mapped.values()) and all(key in present for key in mapped):
-        mended = {str(column): key for key, column in mapped.items()}
-        raise ColumnError(f"columns maps key to column; it is the wrong way round. Write columns={mended!r}.")
-    return mapped
-
-
-def _metadata_changes(rows: pd.DataFrame, mapped: Mapping[str, Hashable]) -> list[Change | Refused]:
-    metadata: list[dict[str, Any]] = [{} for _ in range(len(rows))]
-    errors: dict[int, Refused] = {}
-    for key, column in mapped.items():
-        converted = _converted(rows, column, "metadata", "columns=[…]")
-        for at, value in enumerate(converted.values):
-            if value is not ABSENT:
-                metadata[at][key] = value
-        for at, error in converted.errors.items():
-            errors.setdefault(at, _cell_error(column, error))
-    return [errors.get(at) or _SetMetadata(values) for at, values in enumerate(metadata)]
-
-
-def _id_changes(rows: pd.DataFrame, column: Hashable, task_id: Hashable) -> list[Change | Refused]:
-    converted = _converted(rows, column, "the new ids", "column='…'")
-    ids = [_own_id(converted, at, column) for at in range(len(rows))]
-    holders: dict[str, set[Any]] = defaultdict(set)
-    for text, holder in zip(ids, column_of(rows, task_id, "the tasks' ids", "task_id='…'").tolist(), strict=True):
-        if isinstance(text, str) and isinstance(holder, str):
-            holders[text].add(holder)
-    return [_id_change(text, holders) for text in ids]
-
-
-def _id_change(text: str | Refused, holders: Mapping[str, set[Any]]) -> Change | Refused:
-    if isinstance(text, Refused):
-        return text
-    if len(holders.get(text, ())) > 1:
-        return Refused("duplicate_unique_id", f"the id {text!r} stands beside {len(holders[text])} tasks of the frame")
-    return _SetUniqueId(text)
-
-
-def _own_id(converted: Column, at: int, column: Hashable) -> str | Refused:
-    value = converted.values[at]
-    if at in converted.errors:
-        return _cell_error(column, converted.errors[at])
-    if value is ABSENT:
-        return Refused("null_unique_id", f"the cell in {column!r} is empty; rf.clear_unique_ids takes ids away")
-    try:
-        return own_id(value, column, has_broken_integers=converted.holds_broken_integers)
-    except CellError as error:
-        return Refused(error.code, str(error))
-
-
-def _audits(rows: pd.DataFrame, accepted: Hashable, comments: Hashable | None) -> list[Change | Refused]:
-    remarks = _remarks(rows, comments)
-    if isinstance(accepted, bool | np.bool_):
-        results = Column([bool(accepted)] * len(rows))
-    else:
-        results = _converted(rows, accepted, "the results", "accepted='…'")
-    return [_audit(results, remarks, at, accepted) for at in range(len(rows))]
-
-
-def _audit(results: Column, remarks: Column, at: int, column: Hashable) -> Change | Refused:
-    result, remark = results.values[at], remarks.values[at]
-    if at in remarks.errors:
-        return Refused(remarks.errors[at].code, f"comments: {remarks.errors[at]}")
-    if not isinstance(result, bool):
-        shown = "empty" if result is ABSENT else repr(result)
-        return Refused("bad_accepted", f"the cell in {column!r} is {shown}; it is to be True or False")
-    if remark is not ABSENT and not isinstance(remark, str):
-        return Refused("bad_comments", f"a comment is text, not {remark!r}")
-    return _Audit(result, None if remark is ABSENT else remark or None)
-
-
-def _remarks(rows: pd.DataFrame, comments: Hashable | None) -> Column:
-    """Take the comments from a column, or the same one for all rows.
-
-    Raises
-    ------
-    ColumnError
-        It is no column, but looks like the misspelt name of one.
-    """
-    names = rows.columns.tolist()
-    if comments is None:
-        return Column([ABSENT] * len(rows))
-    if comments in names:
-        return _converted(rows, comments, "the comments", "comments='…'")
-    near = difflib.get_close_matches(str(comments), [str(name) for name in names], n=1, cutoff=0.75)
-    if near or not isinstance(comments, str):
-        hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(map(repr, names)) or 'no columns'}."
-        raise ColumnError(f"The frame has no column {comments!r} with the comments; {hint}")
-    return Column([comments] * len(rows))
-
-
-def _converted(rows: pd.DataFrame, column: Hashable, meaning: str, option: str) -> Column:
-    return json_column(column_of(rows, column, meaning, option))
-
-
-def _cell_error(column: Hashable, error: CellError) -> Refused:
-    return Refused(error.code, f"column {column!r}: {error}")
 
 
 def _change_tags(
@@ -836,24 +586,8 @@ def _change_tags(
     client: Client | None,
 ) -> pd.DataFrame:
     rows = as_pandas(frame)
-    change = _ChangeTags(kind, _checked_tags(tags, kind))
+    change = ChangeTags(kind, checked_tags(tags, kind))
     orders = orders_of(rows, task_id, [change] * len(rows))
     return carry_out(
         rows, orders, purpose=f"{kind}_tags", dry_run=dry_run, progress=progress, client=resolve_client(client)
     )
-
-
-def _checked_tags(given: str | Sequence[str], kind: str) -> tuple[str, ...]:
-    """Take tags as distinct texts.
-
-    Raises
-    ------
-    InputError
-        One is empty or no text, there are none, or more than a task can have.
-    """
-    tags = (given,) if isinstance(given, str) else tuple(dict.fromkeys(given))
-    if not all(isinstance(tag, str) and tag for tag in tags) or not (tags or kind == "set"):
-        raise InputError(f"tags is a list of texts that are not empty, not {given!r}.")
-    if kind != "remove" and len(tags) > MAX_TAGS:
-        raise InputError(f"A task has at most {MAX_TAGS} tags, not {len(tags)}: {', '.join(tags)}.")
-    return tags

@@ -14,7 +14,7 @@ import pytest
 from service import TEXT, post
 
 import refonte_frames as rf
-from refonte_frames.resources.tasks import _own_result
+from refonte_frames.resources.task_changes import own_result
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -308,10 +308,10 @@ def test_the_newest_audit_of_the_customer_counts_wherever_it_stands() -> None:
         {"audit_source": "customer", "audit_result": "accepted", "audited_at": "2026-01-02T00:00:00Z"},
         {"audit_source": "refonte", "audit_result": "fixed", "audited_at": "2026-01-03T00:00:00Z"},
     ]
-    assert _own_result({"audits": audits}) == "accepted"
-    assert _own_result({"audits": audits[2:]}) is None
-    assert _own_result({"customer_review_status": "rejected"}) == "rejected"
-    assert _own_result({"customer_review_status": "pending"}) is None
+    assert own_result({"audits": audits}) == "accepted"
+    assert own_result({"audits": audits[2:]}) is None
+    assert own_result({"customer_review_status": "rejected"}) == "rejected"
+    assert own_result({"customer_review_status": "pending"}) is None
 
 
 @pytest.mark.parametrize("comments", ["remarks", 7])
