@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import socket
 from typing import TYPE_CHECKING, Any, Final, cast, get_args
@@ -10,6 +11,7 @@ import pandas as pd
 
 from refonte_frames.callbacks.inbox import Inbox, Verify, inbox_path
 from refonte_frames.errors import ConfigError, ExportError, InputError
+from refonte_frames.progress import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["app", "counts", "received", "serve"]
 
 _KEY_VARIABLE: Final = "REFONTE_CALLBACK_AUTH_KEY"
-_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+#: Holds the key that is replaced, while deliveries still come with it.
+_OLD_KEY_VARIABLE: Final = "REFONTE_CALLBACK_AUTH_KEY_OLD"
 _COLUMNS: Final = ("kind", "name", "status", "first_at", "last_at", "times", "outcome", "settled_at")
 
 
@@ -47,7 +50,7 @@ def app(
         The folder of an export of tasks, also one that is still to be made.
     auth_key : str or sequence of str, optional
         The live callback auth key of your dashboard; two of them while one replaces the other. Default: the variable
-        REFONTE_CALLBACK_AUTH_KEY.
+        REFONTE_CALLBACK_AUTH_KEY, and beside it REFONTE_CALLBACK_AUTH_KEY_OLD where that is set.
     verify : {"refetch", "body"}, default "refetch"
         The header proves who sent a delivery but not that it is fresh: it can be recorded and played again. So an
         export reads each task from the service, one request for up to 40; with ``"body"`` it takes the task as
@@ -110,7 +113,7 @@ def serve(
     """Serve `app` until Ctrl-C or SIGTERM.
 
     It speaks plain HTTP: for the open internet put a reverse proxy with TLS before it, since the key comes with every
-    delivery. Nothing in it depends on the proxy's headers.
+    delivery; a remark says so where other machines can reach it. Nothing in it depends on the proxy's headers.
 
     Parameters
     ----------
@@ -151,6 +154,11 @@ def serve(
     except ModuleNotFoundError as error:
         raise _missing(error) from error
     with _listening(host, port) as sock:
+        if not _is_this_machine(sock):
+            say(
+                f"refonte_frames: the receiver listens to other machines, at {host}, in plain HTTP: the auth key comes "
+                "in clear with every delivery. Put a reverse proxy with TLS before it, and let it listen at 127.0.0.1."
+            )
         if on_ready is not None:
             name = f"[{host}]" if ":" in host else host
             on_ready(f"http://{name}:{sock.getsockname()[1]}/")
@@ -222,7 +230,7 @@ def _looked_into(path: str | os.PathLike[str]) -> Inbox:
 
 
 def _keys(auth_key: str | Sequence[str] | None) -> tuple[bytes, ...]:
-    given: Any = os.environ.get(_KEY_VARIABLE) if auth_key is None else auth_key
+    given: Any = _keys_of_environment() if auth_key is None else auth_key
     if given is None:
         raise ConfigError(
             "Callbacks need the auth key of your dashboard, to tell the service's from forged ones: set "
@@ -238,10 +246,19 @@ def _keys(auth_key: str | Sequence[str] | None) -> tuple[bytes, ...]:
     return tuple(key.strip().encode() for key in cast("tuple[str, ...]", keys))
 
 
+def _keys_of_environment() -> list[str] | None:
+    key, old = os.environ.get(_KEY_VARIABLE), os.environ.get(_OLD_KEY_VARIABLE)
+    return None if key is None else [key, *([old] if old else [])]
+
+
 def _missing(error: ModuleNotFoundError) -> ConfigError:
     return ConfigError(
         f"Receiving callbacks needs {error.name}, which is not installed; run pip install 'refonte-frames[callbacks]'."
     )
+
+
+def _is_this_machine(sock: socket.socket) -> bool:
+    return ipaddress.ip_address(sock.getsockname()[0].partition("%")[0]).is_loopback
 
 
 def _listening(host: str, port: int) -> socket.socket:

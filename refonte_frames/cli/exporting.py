@@ -186,13 +186,14 @@ def _write_sheets(report: ExportReport, csv: Path | None, excel: Path | None, *,
     """Write the tables of an exported folder for people with a spreadsheet."""
     if csv is None and excel is None:
         return
-    from refonte_frames.export import opened, spreadsheets  # noqa: PLC0415 - loads pandas
+    from refonte_frames.export import opened, places, spreadsheets  # noqa: PLC0415 - loads pandas
 
     export = opened.open_export(report.path)
     if csv is not None:
-        csv.mkdir(parents=True, exist_ok=True)
+        folder = places.at_home(csv)
+        folder.mkdir(parents=True, exist_ok=True)
         for name in report.rows:
-            getattr(export, name).to_csv(csv / f"{name}.csv")
+            getattr(export, name).to_csv(folder / f"{name}.csv")
     if excel is not None:
         sheets = {name: getattr(export, name).scan() for name in report.rows}
         spreadsheets.to_excel(sheets, excel, long_texts="cut" if cut else "error")

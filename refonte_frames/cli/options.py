@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -194,7 +195,7 @@ def params_of(given: str | None) -> dict[str, Any] | None:
     if given.startswith("@"):
         where = given[1:]
         try:
-            with open(where, encoding="utf-8") as file:  # noqa: PTH123 - the name as it was typed
+            with open(os.path.expanduser(where), encoding="utf-8") as file:  # noqa: PTH111, PTH123 - as it was typed
                 text = file.read()
         except (OSError, UnicodeDecodeError) as error:
             raise errors.InputError(f"--params: {where} cannot be read: {error}.") from error

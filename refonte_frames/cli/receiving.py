@@ -28,9 +28,10 @@ def callbacks_serve(
 ) -> None:
     """Take callbacks in until Ctrl-C.
 
-    The auth key of your dashboard is taken from REFONTE_CALLBACK_AUTH_KEY. What comes is kept in PATH until the next
-    export into that folder takes it over. When it is ready it prints one line of JSON on stdout: url and pid. It speaks
-    plain HTTP: on the open internet put a reverse proxy with TLS before it.
+    The auth key of your dashboard is taken from REFONTE_CALLBACK_AUTH_KEY, and one that it replaces from
+    REFONTE_CALLBACK_AUTH_KEY_OLD. What comes is kept in PATH until the next export into that folder takes it over. When
+    it is ready it prints one line of JSON on stdout: url and pid. It speaks plain HTTP: on the open internet put a
+    reverse proxy with TLS before it.
 
     \b
     Example:

@@ -30,9 +30,20 @@ HEADER = "refonte-ai--callback-auth"
 
 
 @contextmanager
-def receiving(path: Path, key: str = KEY) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def receiving(path: Path, key: str = KEY, host: str = "127.0.0.1") -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Run the receiver of the command line; gives its URL and its process."""
-    command = [sys.executable, "-m", "refonte_frames.cli", "callbacks", "serve", str(path), "--port", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "refonte_frames.cli",
+        "callbacks",
+        "serve",
+        str(path),
+        "--port",
+        "0",
+        "--host",
+        host,
+    ]
     environment = os.environ | {"REFONTE_CALLBACK_AUTH_KEY": key}
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, encoding="utf-8"
@@ -151,6 +162,25 @@ def test_refusals_are_counted_by_reason(tmp_path: Path) -> None:
             deliver(url, task_body(1), headers)
         deliver(url, b"{")
     assert counts(tmp_path)["refused"] == {"no message": 1, "not authentic": 2}
+
+
+def test_while_a_key_replaces_another_both_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The old one from a variable of its own; without that it opens nothing."""
+    monkeypatch.setenv("REFONTE_CALLBACK_AUTH_KEY_OLD", "the old key")
+    with receiving(tmp_path) as (url, _):
+        statuses = [deliver(url, task_body(1), {HEADER: key})[0] for key in (KEY, "the old key", "another")]
+    assert statuses == [200, 200, 401]
+
+
+def test_a_receiver_that_others_can_reach_says_that_the_key_comes_in_clear(tmp_path: Path) -> None:
+    """Once, on stderr; one that only this machine reaches says nothing."""
+    said = {}
+    for host in ("0.0.0.0", "127.0.0.2"):
+        with receiving(tmp_path, host=host) as (_, process):
+            process.send_signal(signal.SIGINT)
+            _, said[host] = process.communicate(timeout=30)
+    assert "in plain HTTP: the auth key comes" in said["0.0.0.0"]
+    assert said["127.0.0.2"] == ""
 
 
 def test_ctrl_c_ends_it_cleanly(tmp_path: Path) -> None:
