@@ -110,7 +110,7 @@ class Client:
             raise ConfigError(f"max_workers is an integer of at least 1, not {max_workers!r}.")
         self.timeout_secs = float(timeout_secs)
         self.max_workers = int(max_workers)
-        self.state_dir = Path(state_dir or os.environ.get(STATE_VARIABLE) or _default_state_dir())
+        self.state_dir = Path(state_dir or os.environ.get(STATE_VARIABLE) or _default_state_dir()).expanduser()
         self._line = _Line(Gate(self.max_workers))
         #: Of the run that this client was made for, behind those of the runs that it is a part of.
         self._own_counts: tuple[Counter[str], ...] = ()

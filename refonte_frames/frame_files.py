@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from refonte_frames.errors import InputError
+from refonte_frames.export.places import at_home
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -56,15 +57,16 @@ def read_frame(path: Path, *, text_columns: Collection[str] = ()) -> pd.DataFram
     InputError
         The file is missing, of an unknown kind, or broken; the sentence says where.
     """
-    kind = FORMATS.get(path.suffix.lower())
+    place = at_home(path)
+    kind = FORMATS.get(place.suffix.lower())
     if kind is None:
-        raise InputError(f"{path}: a frame is read from a file that ends in {', '.join(FORMATS)}.")
+        raise InputError(f"{place}: a frame is read from a file that ends in {', '.join(FORMATS)}.")
     try:
-        return {"CSV": _read_csv, "Parquet": _read_parquet, "JSON Lines": _read_json_lines}[kind](path, text_columns)
+        return {"CSV": _read_csv, "Parquet": _read_parquet, "JSON Lines": _read_json_lines}[kind](place, text_columns)
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 (byte {error.start}): save it again as UTF-8.") from error
+        raise InputError(f"{place} is not UTF-8 (byte {error.start}): save it again as UTF-8.") from error
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise InputError(f"{place} cannot be read: {error.strerror or error}.") from error
 
 
 def check_target(path: Path) -> None:
@@ -75,14 +77,17 @@ def check_target(path: Path) -> None:
     InputError
         The end of the name says nothing, or there is no such folder.
     """
-    if path.suffix.lower() not in FORMATS:
-        raise InputError(f"{path}: a frame is written to a file that ends in {', '.join(FORMATS)}.")
-    if path.is_dir():
-        raise InputError(f"{path} cannot be written: it is a folder. Name a file.")
-    if not path.parent.is_dir():
-        raise InputError(f"{path} cannot be written: there is no folder {path.parent}. Make it, or name another file.")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise InputError(f"{path} cannot be written: permission denied. Name another file.")
+    place = at_home(path)
+    if place.suffix.lower() not in FORMATS:
+        raise InputError(f"{place}: a frame is written to a file that ends in {', '.join(FORMATS)}.")
+    if place.is_dir():
+        raise InputError(f"{place} cannot be written: it is a folder. Name a file.")
+    if not place.parent.is_dir():
+        raise InputError(
+            f"{place} cannot be written: there is no folder {place.parent}. Make it, or name another file."
+        )
+    if not os.access(place if place.exists() else place.parent, os.W_OK):
+        raise InputError(f"{place} cannot be written: permission denied. Name another file.")
 
 
 def write_frame(frame: pd.DataFrame, path: Path) -> None:
@@ -93,19 +98,20 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
     InputError
         The name says nothing, or the file cannot be written.
     """
-    check_target(path)
-    kind = FORMATS[path.suffix.lower()]
+    place = at_home(path)
+    check_target(place)
+    kind = FORMATS[place.suffix.lower()]
     try:
         if kind == "Parquet":
-            frame.to_parquet(path, index=False)
+            frame.to_parquet(place, index=False)
             return
         # Half a character, which UTF-8 cannot hold, is written as JSON would write it.
-        with path.open("w", encoding="utf-8", newline="", errors="backslashreplace") as file:
+        with place.open("w", encoding="utf-8", newline="", errors="backslashreplace") as file:
             (write_csv if kind == "CSV" else _write_json_lines)(frame, file)
     except (pa.ArrowException, TypeError, UnicodeEncodeError) as error:
-        raise InputError(f"{path} cannot hold these rows ({error}); a .jsonl file can.") from error
+        raise InputError(f"{place} cannot hold these rows ({error}); a .jsonl file can.") from error
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
+        raise InputError(f"{place} cannot be written: {error.strerror or error}.") from error
 
 
 def write_csv(frame: pd.DataFrame, file: TextIO) -> None:

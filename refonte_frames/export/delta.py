@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from refonte_frames.errors import ConfigError, InputError
 from refonte_frames.export.filters import stamp_of
 from refonte_frames.export.opened import open_export
+from refonte_frames.export.places import at_home
 from refonte_frames.schemas import KEYS
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def to_delta(
     Traceback (most recent call last):
     refonte_frames.errors.ExportError: nothing_here holds no finished export. ...
     """
-    lake = _Lake(_deltalake(), str(table_uri), dict(storage_options or {}))
+    lake = _Lake(_deltalake(), _uri_of(table_uri), dict(storage_options or {}))
     export = open_export(path, filesystem=filesystem)
     if "tasks" not in export.report.rows:
         raise InputError(
@@ -98,6 +99,10 @@ def to_delta(
         for name, rows in _Span(export, lake, start, end).bring_over():
             written[name] += rows
     return written
+
+
+def _uri_of(table_uri: str | os.PathLike[str]) -> str:
+    return str(table_uri) if "://" in str(table_uri) else str(at_home(table_uri))
 
 
 def _deltalake() -> Any:

@@ -18,7 +18,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from numbers import Real
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -31,6 +30,7 @@ from refonte_frames.export.drift import Drift
 from refonte_frames.export.exchange import hold
 from refonte_frames.export.filters import filters_of
 from refonte_frames.export.opened import Export
+from refonte_frames.export.places import at_home
 from refonte_frames.export.row_tasks import RowTasks
 from refonte_frames.export.sweep import Source
 from refonte_frames.export.tables import to_pandas
@@ -42,6 +42,7 @@ from refonte_frames.transport.strangers import Refused, Target, is_public, targe
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
+    from pathlib import Path
 
     import pandas as pd
 
@@ -157,7 +158,7 @@ def download_attachments(  # noqa: PLR0913 - each bound and permission is worth 
     rules = _Rules(_hosts(allow_hosts), _endings(content_types), most, secs)
     wanted = list(_wanted(tasks_or_export, client))
     visitor = Visitor(timeout_secs=rules.timeout_secs, pool_size=workers)
-    with contextlib.closing(visitor), _folder(Path(path)) as folder:
+    with contextlib.closing(visitor), _folder(at_home(path)) as folder:
         job = _Job(folder, rules, visitor, most_in_all)
         done = job.run(wanted, max_workers=workers, progress=progress)
     columns = [pa.array([getattr(row, name) for row in done], _SCHEMA.field(name).type) for name in _SCHEMA.names]

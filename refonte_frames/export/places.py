@@ -39,7 +39,7 @@ from refonte_frames.export.exchange import exchange, hold
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-__all__ = ["LOCK", "OLD", "RUN", "TMP", "Disk", "Objects", "Store", "moving_files", "store_of"]
+__all__ = ["LOCK", "OLD", "RUN", "TMP", "Disk", "Objects", "Store", "at_home", "moving_files", "store_of"]
 
 #: Files of a run under way, and for an instant those that it replaces.
 RUN: Final = "_run"
@@ -106,7 +106,7 @@ def store_of(path: str | os.PathLike[str], filesystem: Any = None) -> Store:
     Parameters
     ----------
     path : path
-        The folder, as the file system names it.
+        The folder, as the file system names it; on this machine's disk ``~`` is the user's own folder.
     filesystem : pyarrow.fs.FileSystem or fsspec.AbstractFileSystem, optional
         Default: this machine's disk.
 
@@ -121,12 +121,17 @@ def store_of(path: str | os.PathLike[str], filesystem: Any = None) -> Store:
                 f"path={str(path)!r} is a URL: give the path without scheme, and filesystem=, such as "
                 "pyarrow.fs.S3FileSystem() or fsspec.filesystem('gcs')."
             )
-        return Disk(Path(path))
+        return Disk(at_home(path))
     fs = filesystem if isinstance(filesystem, pafs.FileSystem) else _wrapped(filesystem)
     name = str(path)
     if isinstance(fs, pafs.SubTreeFileSystem) and isinstance(fs.base_fs, pafs.LocalFileSystem):
         fs, name = fs.base_fs, os.path.join(fs.base_path, name.lstrip("/"))  # noqa: PTH118 - a name, no path yet
     return Disk(Path(name)) if isinstance(fs, pafs.LocalFileSystem) else Objects(fs, name)
+
+
+def at_home(path: str | os.PathLike[str]) -> Path:
+    """Put the user's own folder in place of a ``~`` at the beginning, as shells do; one of nobody stays as it is."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's own raises for ~nobody
 
 
 def _wrapped(filesystem: Any) -> pafs.FileSystem:

@@ -15,7 +15,6 @@ import os
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import pyarrow as pa
@@ -23,10 +22,12 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from refonte_frames.errors import ConfigError, InputError
+from refonte_frames.export.places import at_home
 from refonte_frames.frames import as_pandas
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 __all__ = ["to_csv", "to_excel", "unmarked"]
 
@@ -109,7 +110,7 @@ def to_csv(rows: Any, path: str | os.PathLike[str], *, excel_safe: bool = True) 
             for name, form, type_ in zip(names, forms, reader.schema.types, strict=True)
         ]
     )
-    with _written(Path(path)) as temporary, temporary.open("wb") as file:
+    with _written(at_home(path)) as temporary, temporary.open("wb") as file:
         file.write((_BOM if excel_safe else b"") + _header(names, excel_safe=excel_safe))
         with pacsv.CSVWriter(file, plain, write_options=pacsv.WriteOptions(include_header=False)) as writer:
             for batch in reader:
@@ -175,7 +176,7 @@ def to_excel(rows: Any, path: str | os.PathLike[str], *, long_texts: Literal["er
     if not readers:
         raise InputError("An Excel file has one sheet at least: there is no table among rows.")
     xlsx = _xlsxwriter()
-    with _written(Path(path)) as temporary, _book(xlsx, temporary) as book:
+    with _written(at_home(path)) as temporary, _book(xlsx, temporary) as book:
         styles = {_TIME_FORMAT: book.add_format({"num_format": _TIME_FORMAT})}
         styles[_DATE_FORMAT] = book.add_format({"num_format": _DATE_FORMAT})
         for name, reader in readers.items():

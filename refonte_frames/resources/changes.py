@@ -239,7 +239,7 @@ def _opened(
     journal: str | os.PathLike[str] | None, purpose: str, client: Client, *, dry_run: bool
 ) -> Iterator[Journal | None]:
     """Open the journal, if there is to be one; a dry run reads it where it is there, and makes none."""
-    if journal is None or (dry_run and not Path(journal).exists()):
+    if journal is None or (dry_run and not Path(journal).expanduser().exists()):
         yield None
         return
     with Journal(journal, host=client.host, key_fingerprint=client.key_fingerprint, purpose=purpose) as book:

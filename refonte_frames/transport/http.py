@@ -540,8 +540,8 @@ def proxy_for(target: Target) -> str | None:
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     if (scheme := proxy.partition("://")[0].lower()) not in ("http", "https"):
         raise ConfigError(
-            f"The environment names a proxy of the kind {scheme} for {target.host}; downloads use HTTP proxies only. Set "
-            "HTTPS_PROXY to such a one, or name the host in NO_PROXY."
+            f"The environment names a proxy of the kind {scheme} for {target.host}; downloads use HTTP proxies only. "
+            "Set HTTPS_PROXY to such a one, or name the host in NO_PROXY."
         )
     return proxy
 
