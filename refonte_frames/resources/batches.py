@@ -299,12 +299,14 @@ def finalize(
 
 @overload
 def prioritize(  # type: ignore[overload-overlap] # a str is an iterable of str too; it is read as one name
-    names: str, priority: int, *, client: Client | None = ...
+    names: str, priority: int, *, dry_run: bool = ..., client: Client | None = ...
 ) -> dict[str, Any]: ...
 @overload
-def prioritize(names: Iterable[str] | pd.DataFrame, priority: int, *, client: Client | None = ...) -> pd.DataFrame: ...
 def prioritize(
-    names: str | Iterable[str] | pd.DataFrame, priority: int, *, client: Client | None = None
+    names: Iterable[str] | pd.DataFrame, priority: int, *, dry_run: bool = ..., client: Client | None = ...
+) -> pd.DataFrame: ...
+def prioritize(
+    names: str | Iterable[str] | pd.DataFrame, priority: int, *, dry_run: bool = False, client: Client | None = None
 ) -> dict[str, Any] | pd.DataFrame:
     """Say how early the tasks of batches that nobody has begun are to be picked.
 
@@ -314,6 +316,8 @@ def prioritize(
         Names of batches; a frame has them in a column ``batch``, or ``name``.
     priority : int
         10 (last) to 30 (first).
+    dry_run : bool
+        Change nothing: only look whether the batches are there. For one name the batch is returned.
     client : Client, optional
         Default: made from the environment.
 
@@ -350,10 +354,13 @@ def prioritize(
     client = resolve_client(client)
 
     if isinstance(names, str):
-        return _prioritize_one(checked_name(names, "batch"), body, client)
+        return get(names, client=client) if dry_run else _prioritize_one(checked_name(names, "batch"), body, client)
 
     def one(name: str) -> dict[str, Any]:
-        _prioritize_one(name, body, client)
+        if dry_run:
+            get(name, client=client)
+        else:
+            _prioritize_one(name, body, client)
         return {"outcome": "changed"}
 
     named = Named.of(names, kind="batch")

@@ -231,6 +231,7 @@ def complete_tasks(
     *,
     batches: str | Iterable[str] | None = None,
     all_batches: bool = False,
+    dry_run: bool = False,
     client: Client | None = None,
 ) -> dict[str, Any]:
     """End the unfinished tasks of a Studio project that have at least one attempt; they are completed with it.
@@ -243,13 +244,17 @@ def complete_tasks(
         Only the tasks of these batches.
     all_batches : bool
         True for all batches of the project. One of the two must be given, and not both.
+    dry_run : bool
+        Change nothing: only count what is unfinished.
     client : Client, optional
         Default: made from the environment.
 
     Returns
     -------
     dict
-        The service's answer, with ``tasks_completed``.
+        The service's answer, with ``tasks_completed``. With `dry_run`: ``batches``, the names of those that wait among
+        the ones asked for, and ``tasks_unfinished``, how many tasks of theirs could be completed at most; the service
+        does not tell which of them have an attempt.
 
     Raises
     ------
@@ -268,6 +273,8 @@ def complete_tasks(
     Examples
     --------
     >>> _ = rf.projects.create("kittens", type="imageannotation", studio=True)
+    >>> rf.studio.complete_tasks("kittens", all_batches=True, dry_run=True)
+    {'batches': [], 'tasks_unfinished': 0}
     >>> rf.studio.complete_tasks("kittens", all_batches=True)
     {'result': 'success', 'tasks_completed': 0}
 
@@ -281,9 +288,19 @@ def complete_tasks(
         raise InputError(f"Which tasks? Name batches=[…], or pass all_batches=True for all of {project!r}.")
     if named and all_batches:
         raise InputError("all_batches=True would overrule batches=; pass one of the two.")
+    if dry_run:
+        return _unfinished(project, named, resolve_client(client))
     body = {"all_batches": True} if all_batches else {"batches": named}
     call = post("studio", "projects", project, "send_tasks_to_completed", body=body)
     return of_project(call, project, resolve_client(client), "to complete tasks")
+
+
+def _unfinished(project: str, named: Sequence[str] | None, client: Client) -> dict[str, Any]:
+    """Count what has not ended in a project's batches that wait, or in some of them."""
+    rows = [_batch_row(at, batch) for at, batch in enumerate(_batches(client), start=1)]
+    asked = [row for row in rows if row["project"] == project and (not named or row["batch"] in named)]
+    count = sum((row["total"] or 0) - (row["completed"] or 0) for row in asked)
+    return {"batches": [row["batch"] for row in asked], "tasks_unfinished": count}
 
 
 def _batches(client: Client) -> list[dict[str, Any]]:

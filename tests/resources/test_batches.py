@@ -267,6 +267,14 @@ def test_prioritize_one_and_many(client: Client, project: str) -> None:
     assert batches.prioritize(["july", "june"], 10, client=client)["outcome"].tolist() == ["changed", "failed"]
 
 
+def test_a_dry_run_of_prioritize_only_looks(client: Client, project: str) -> None:
+    """It finds names that are none; no priority is sent."""
+    batches.create("july", project=project, client=client)
+    looked = batches.prioritize(["july", "june"], 30, dry_run=True, client=client)
+    assert looked["outcome"].tolist() == ["changed", "failed"]
+    assert batches.prioritize("july", 30, dry_run=True, client=client)["name"] == "july"
+
+
 @pytest.mark.parametrize("priority", [9, 31, True, 20.0, "20", None])
 def test_a_priority_out_of_range_is_not_sent(client: Client, priority: Any) -> None:
     """Only whole numbers from 10 to 30 leave."""

@@ -278,8 +278,11 @@ def test_tasks_with_an_attempt_are_completed(studio_sandbox: rf.Sandbox, studio:
     rf.batches.finalize(queue[:2], client=studio)
     assert rf.studio.complete_tasks("kittens", all_batches=True, client=studio)["tasks_completed"] == 0
     studio_sandbox.work(days=0.05)
+    looked = rf.studio.complete_tasks("kittens", batches="a", dry_run=True, client=studio)
     done = rf.studio.complete_tasks("kittens", batches="a", client=studio)["tasks_completed"]
-    assert done > 0
+    assert 0 < done <= looked["tasks_unfinished"]
+    assert looked["batches"] == ["a"]
+    assert rf.studio.complete_tasks("kittens", all_batches=True, dry_run=True, client=studio)["batches"] == ["b/c"]
     status = rf.batches.status(queue[:2], client=studio)
     assert status["tasks_completed"].tolist() == [done, 0]
 
