@@ -159,10 +159,9 @@ def serve(
                 f"refonte_frames: the receiver listens to other machines, at {host}, in plain HTTP: the auth key comes "
                 "in clear with every delivery. Put a reverse proxy with TLS before it, and let it listen at 127.0.0.1."
             )
-        if on_ready is not None:
-            name = f"[{host}]" if ":" in host else host
-            on_ready(f"http://{name}:{sock.getsockname()[1]}/")
-        run(receiver, sock)
+        name = f"[{host}]" if ":" in host else host
+        url = f"http://{name}:{sock.getsockname()[1]}/"
+        run(receiver, sock, on_ready=lambda: on_ready and on_ready(url))
 
 
 def received(path: str | os.PathLike[str]) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import uvicorn
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from starlette.applications import Starlette
@@ -27,11 +27,18 @@ _HEAD_SECS: Final = 30.0
 class _Server(uvicorn.Server):
     """uvicorn, which ends cleanly at a signal instead of raising it once more, and waits for no client for ever."""
 
-    def __init__(self, config: uvicorn.Config, head_secs: float) -> None:
+    def __init__(self, config: uvicorn.Config, head_secs: float, on_ready: Callable[[], object]) -> None:
         super().__init__(config)
         self._head_secs = head_secs
+        self._on_ready = on_ready
         #: The last request of each connection that has none under way, and since when.
         self._idle: dict[Any, tuple[object, float]] = {}
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say that it is ready when it is, and not before a signal would end it cleanly."""
+        await super().startup(sockets=sockets)
+        if not self.should_exit:
+            self._on_ready()
 
     async def on_tick(self, counter: int) -> bool:
         """Close connections on which the head of a request does not arrive in time; uvicorn would keep them."""
@@ -64,12 +71,19 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def run(app: Starlette, sock: socket.socket, *, head_secs: float = _HEAD_SECS) -> None:
+def run(
+    app: Starlette,
+    sock: socket.socket,
+    *,
+    on_ready: Callable[[], object] = lambda: None,
+    head_secs: float = _HEAD_SECS,
+) -> None:
     """Serve until a signal; deliveries that are being written are answered first."""
     config = uvicorn.Config(
         app,
         ws="none",
         log_config=None,
+        log_level="error",  # it warns of every broken request: strangers must not fill a log
         access_log=False,
         proxy_headers=False,
         server_header=False,
@@ -78,4 +92,4 @@ def run(app: Starlette, sock: socket.socket, *, head_secs: float = _HEAD_SECS) -
         timeout_graceful_shutdown=10,
         h11_max_incomplete_event_size=64 * 1024,
     )
-    _Server(config, head_secs).run(sockets=[sock])
+    _Server(config, head_secs, on_ready).run(sockets=[sock])

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -181,6 +181,20 @@ def test_a_receiver_that_others_can_reach_says_that_the_key_comes_in_clear(tmp_p
             _, said[host] = process.communicate(timeout=30)
     assert "in plain HTTP: the auth key comes" in said["0.0.0.0"]
     assert said["127.0.0.2"] == ""
+
+
+def test_broken_requests_of_strangers_write_no_line(tmp_path: Path) -> None:
+    """Each is answered, and none of them is told anywhere: else whoever finds the port fills the log."""
+    with receiving(tmp_path) as (url, process):
+        place = urlsplit(url)
+        for noise in (b"\x00\xff\r\n\r\n", b"POST / HTTP/1.1\r\nX: " + b"a" * 200_000, b"GET / HTTP/9\r\n\r\n"):
+            with socket.create_connection((place.hostname, place.port), timeout=30) as sock:
+                with suppress(BrokenPipeError, ConnectionResetError):
+                    sock.sendall(noise)
+                    assert sock.recv(12) == b"HTTP/1.1 400"
+        assert deliver(url, task_body(1))[0] == 200
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30)[1] == ""
 
 
 def test_ctrl_c_ends_it_cleanly(tmp_path: Path) -> None:
