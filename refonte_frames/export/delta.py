@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -10,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from refonte_frames.errors import ConfigError, InputError
+from refonte_frames.errors import ConfigError, ExportError, InputError
 from refonte_frames.export.filters import stamp_of
 from refonte_frames.export.opened import open_export
 from refonte_frames.export.places import at_home
@@ -64,7 +65,7 @@ def to_delta(
     InputError
         If the folder holds no tasks.
     ExportError
-        If there is no finished export.
+        If there is no finished export, or somebody else wrote to the same table at the same moment.
 
     Notes
     -----
@@ -73,7 +74,7 @@ def to_delta(
     created; their audits and annotations are replaced as a set, in one new version of their table. The column
     ``version`` is made of ``updated_at`` and of when the row was read, so that a folder that was read in full
     (``full=True``) is written in full. Names that repeat are plain text there. Tasks that the folder lost, as after
-    ``full=True``, stay in the Delta tables.
+    ``full=True``, stay in the Delta tables. Columns that the folder came to have, by ``promote=``, are added.
     Killed at any instant, the next call ends with the same rows: the tasks are written last. One writer at a time.
 
     Examples
@@ -93,12 +94,26 @@ def to_delta(
             f"{export.path} holds {', '.join(export.report.rows)}: only folders of tasks go to Delta Lake."
         )
     written = dict.fromkeys(export.report.rows, 0)
-    if not lake.has("tasks"):
-        return written | {name: lake.create(name, _stream(getattr(export, name))) for name in _children_first(export)}
-    for start, end in export.spans():
-        for name, rows in _Span(export, lake, start, end).bring_over():
-            written[name] += rows
+    with _alone(lake):
+        if not lake.has("tasks"):
+            whole = {name: lake.create(name, _stream(getattr(export, name))) for name in _children_first(export)}
+            return written | whole
+        for start, end in export.spans():
+            for name, rows in _Span(export, lake, start, end).bring_over():
+                written[name] += rows
     return written
+
+
+@contextlib.contextmanager
+def _alone(lake: _Lake) -> Iterator[None]:
+    """Say it in a sentence when somebody else wrote to a table; Delta Lake lets one of the two through."""
+    try:
+        yield
+    except lake.deltalake.exceptions.CommitFailedError as error:
+        raise ExportError(
+            f"Somebody else wrote to {lake.uri} at the same moment, and only one writer at a time gets through. "
+            f"Nothing is lost: call rf.to_delta again. Delta Lake says: {error}"
+        ) from None
 
 
 def _uri_of(table_uri: str | os.PathLike[str]) -> str:
@@ -159,13 +174,18 @@ class _Lake:
         if span["min"] is not None:
             low, high = (f"CAST('{stamp_of(span[end])}' AS TIMESTAMP)" for end in ("min", "max"))
             predicate += f" AND (t.created_at IS NULL OR (t.created_at >= {low} AND t.created_at <= {high}))"
-        merging = self._merge("tasks", rows, predicate)
+        merging = self._merge("tasks", rows, predicate, merge_schema=True)
         merging.when_matched_update_all("s.version > t.version").when_not_matched_insert_all().execute()
         return int(rows.num_rows)
 
-    def _merge(self, table: str, source: pa.Table, predicate: str) -> Any:
+    def _merge(self, table: str, source: pa.Table, predicate: str, *, merge_schema: bool = False) -> Any:
         return self.open(table).merge(
-            source, predicate, source_alias="s", target_alias="t", writer_properties=self._zstd()
+            source,
+            predicate,
+            source_alias="s",
+            target_alias="t",
+            merge_schema=merge_schema,
+            writer_properties=self._zstd(),
         )
 
     def _write(self, table: str, rows: pa.RecordBatchReader, mode: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -96,6 +97,40 @@ def test_files_are_zstd_and_the_merge_leaves_other_times_alone(tmp_path: Path) -
     (merge,) = [entry for entry in DeltaTable(lake).history() if entry["operation"] == "MERGE"]
     assert merge["operationMetrics"]["num_target_rows_inserted"] == 1
     assert merge["operationMetrics"]["num_target_files_removed"] == 0
+
+
+def test_columns_that_the_folder_came_to_have_are_added(tmp_path: Path) -> None:
+    """Rows that were not written again have none; a folder without them goes on to be taken over."""
+    lake = tmp_path / "lake"
+    with Listing(SOME) as listing:
+        export(listing, tmp_path / "plain")
+        rf.to_delta(tmp_path / "plain", lake)
+        export(listing, tmp_path / "typed", promote={"metadata.index": "int64"})
+        rf.to_delta(tmp_path / "typed", lake)
+        assert sorted(rows(str(lake))["metadata.index"]) == list(range(350))
+        listing.tasks = [small_task(400), *SOME]
+        export(listing, tmp_path / "plain")
+        assert rf.to_delta(tmp_path / "plain", lake)["tasks"] == 1
+    assert rows(str(lake))["metadata.index"].isna().sum() == 1
+
+
+def test_of_writers_at_once_one_gets_through_and_the_others_are_told(tmp_path: Path) -> None:
+    """In a sentence; whoever calls again finds nothing left to do, and no row twice."""
+    lake, root = tmp_path / "lake", tmp_path / "dock"
+    with Listing(SOME) as listing:
+        export(listing, root)
+        rf.to_delta(root, lake)
+        listing.tasks = changed()
+        export(listing, root)
+    with ThreadPoolExecutor(4) as pool:
+        calls = [pool.submit(rf.to_delta, root, lake) for _ in range(4)]
+        errors = [call.exception() for call in calls if call.exception() is not None]
+    assert len(errors) < 4
+    assert [error for error in errors if not isinstance(error, rf.ExportError)] == []
+    assert all("call rf.to_delta again" in str(error) for error in errors)
+    assert rf.to_delta(root, lake) == {"tasks": 0, "audits": 0, "annotations": 0}
+    assert rows(str(lake))["task_id"].is_unique
+    assert not rows(f"{lake}_annotations").duplicated(["task_id", "annotation_index"]).any()
 
 
 def test_without_the_package_the_error_says_how_to_get_it(tmp_path: Path) -> None:
