@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+from numbers import Number
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import pandas as pd
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 
 from refonte_frames.errors import InputError
 from refonte_frames.export.places import at_home
+from refonte_frames.export.spreadsheets import marked, unmarked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -37,13 +39,22 @@ _BOOLEANS: Final = {"true": True, "false": False, "True": True, "False": False}
 _LONGEST_FIELD: Final = 2**31 - 1
 
 
+#: What tells that we wrote a CSV file: the columns of receipts, plans and downloads.
+_OF_OURS: Final = (
+    frozenset({"outcome", "error_code", "error_message"}),
+    frozenset({"action", "error_message", "bytes"}),
+    frozenset({"attachment_index", "outcome", "error", "sha256"}),
+)
+
+
 def read_frame(path: Path, *, text_columns: Collection[str] = ()) -> pd.DataFrame:
     """Read a frame from a file; what it is, the end of its name says.
 
     Parquet and JSON Lines say themselves what a value is. In a CSV file everything is text, and stays text unless
     nothing can be lost: a column becomes numbers only if every number in it is written as it would be printed (``5``
     and ``0.25`` are, ``00123``, ``1.10`` and ``1e5`` are not), booleans if it holds nothing but ``true`` and ``false``,
-    and lists or objects if every value is one in JSON. Only an empty field is null; ``NA`` is text.
+    and lists or objects if every value is one in JSON. Only an empty field is null; ``NA`` is text. In a receipt, or
+    another file of ours, apostrophes that guard texts from spreadsheets are taken away.
 
     Parameters
     ----------
@@ -115,11 +126,30 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
 
 
 def write_csv(frame: pd.DataFrame, file: TextIO) -> None:
-    """Write a frame as CSV: null as an empty field, lists and objects as JSON."""
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(frame.columns)
+    """Write a frame as CSV: null as an empty field, lists and objects as JSON.
+
+    A text that a spreadsheet would take for a formula, as a column's name may be, has an apostrophe before it;
+    `read_frame` takes it away from files that are recognised as ours by their columns.
+    """
+    writer = csv.writer(_Lines(file), lineterminator="\r\n")
+    writer.writerow([_cell(name) for name in frame.columns])
     for row in frame.itertuples(index=False, name=None):
-        writer.writerow([_field(value) for value in row])
+        writer.writerow([_cell(value) for value in row])
+
+
+class _Lines:
+    """Ends lines in a line feed: the writer quotes a carriage return only where lines end in one."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, line: str) -> None:
+        self._file.write(line.removesuffix("\r\n") + "\n")
+
+
+def _cell(value: Any) -> Any:
+    field = _field(value)
+    return marked(field) if isinstance(field, str) and not isinstance(value, Number) else field
 
 
 def _read_parquet(path: Path, _: Collection[str]) -> pd.DataFrame:
@@ -189,6 +219,8 @@ def _read_csv(path: Path, text_columns: Collection[str]) -> pd.DataFrame:
     with path.open(encoding="utf-8-sig", newline="") as file:
         lines = csv.reader(file, strict=True)
         header, rows = _checked_rows(lines, path)
+    if any(columns.issubset(header) for columns in _OF_OURS):
+        header, rows = [unmarked(name) for name in header], [[unmarked(text) for text in row] for row in rows]
     columns = {
         name: _text(values) if name in text_columns else _typed(values)
         for name, values in zip(header, zip(*rows, strict=True) if rows else [()] * len(header), strict=True)

@@ -12,6 +12,9 @@ import subprocess
 import sys
 import termios
 from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -142,6 +145,7 @@ def rows_of(text: str) -> list[dict[str, str]]:
         "export tasks",
         "export batches",
         "export attempts",
+        "download",
         "journal show",
         "callbacks serve",
         "callbacks show",
@@ -413,6 +417,9 @@ def shell_tasks(shell: Shell) -> int:
         (["submit", "texts.csv", *SUBMIT_TEXTS, "--base-url", "http://example.com/v1"], "in clear"),
         (["plan", "texts.csv", "--type", "categorization", "--map", "text=attachment"], "the wrong way round"),
         (["demo", "--out", "."], "holds no demo"),
+        (["export", "tasks", "dataset", "--promote", "metadata.team"], "--promote takes KEY=TYPE"),
+        (["download", "dataset", "files"], "holds no finished export"),
+        (["download", "texts.csv", "files", "--content-type", "model/gltf"], "--content-type takes TYPE=.END"),
         (["sandbox", "--db", "missing/sandbox.db"], "cannot start"),
     ],
     ids=lambda value: " ".join(value)[-40:] if isinstance(value, list) else "",
@@ -542,6 +549,54 @@ def test_export_writes_files_for_spreadsheets_beside_the_dataset(shell: Shell) -
     sheets = pd.read_excel(shell.folder / "all.xlsx", sheet_name=None)
     assert sorted(sheets) == tables
     assert sheets["tasks"]["attachment"].tolist() == ["=1+1"]
+
+
+def test_export_promotes_keys_of_metadata(shell: Shell) -> None:
+    """To typed columns, which the same line keeps and another one does not change unasked."""
+    assert shell.run("submit", "texts.csv", *SUBMIT_TEXTS, "--metadata", "team").returncode == 0
+    line = ("export", "tasks", "dataset", "--promote", "metadata.team=string")
+    assert shell.run(*line).returncode == 0
+    assert sorted(pd.read_parquet(shell.folder / "dataset" / "tasks")["metadata.team"].dropna()) == ["cars", "plants"]
+    other = shell.run("export", "tasks", "dataset", "--promote", "metadata.team=int64")
+    assert (other.returncode, "has other promoted columns" in other.stderr) == (2, True)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Iterator[str]:
+    """Serve a folder with one picture on this machine."""
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "a.png").write_bytes(b"picture")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "served"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_download_gives_every_attachment_back_and_goes_on(shell: Shell, pictures: str) -> None:
+    """What is missing is exit code 1 with its reason; the same line again takes what is there, without a key."""
+    urls = [f"{pictures}/a.png", f"{pictures}/b.png", "a text"]
+    shell.write("tasks.csv", "task_id,attachment\n" + "".join(f"{at},{url}\n" for at, url in enumerate(urls)))
+    line = ("download", "tasks.csv", "files", "--allow-host", "127.0.0.1")
+    first = shell.run(*line, REFONTE_API_KEY="")
+    assert first.returncode == 1, first.stderr
+    rows = rows_of(first.stdout)
+    assert [row["outcome"] for row in rows] == ["downloaded", "failed", "skipped"]
+    assert (shell.folder / rows[0]["path"]).read_bytes() == b"picture"
+    assert "b.png was answered with 404" in rows[1]["error"]
+    (shell.folder / "served" / "b.png").write_bytes(b"another")
+    again = shell.run(*line, "--json", "--out", "files.csv")
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout) == {
+        "path": "files",
+        "attachments": 3,
+        "outcomes": {"present": 1, "downloaded": 1, "skipped": 1},
+        "bytes": 14,
+        "failed": [],
+    }
+    assert pd.read_csv(shell.folder / "files.csv")["task_id"].tolist() == [0, 1, 2]
 
 
 def test_attempts_are_exported_by_quality_task_or_labeler(shell: Shell) -> None:

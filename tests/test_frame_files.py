@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import os
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -207,3 +209,38 @@ def test_an_unwritable_place_is_one_sentence(tmp_path: Path) -> None:
     """A folder that is not there is named."""
     with pytest.raises(InputError, match=r"out.csv cannot be written: there is no folder .*missing"):
         write_frame(pd.DataFrame({"a": [1]}), tmp_path / "missing" / "out.csv")
+
+
+RECEIPT = {"outcome": "created", "error_code": None, "error_message": None}
+cells = st.text(
+    st.characters(codec="utf-8", exclude_characters="\0") | st.sampled_from("=+-@'\t\r \uff1d\xa0"), min_size=1
+)
+
+
+@given(cells, cells)
+def test_a_receipt_is_safe_in_a_spreadsheet_and_comes_back(
+    tmp_path_factory: pytest.TempPathFactory, name: str, text: str
+) -> None:
+    """Names of columns are cells too; what is taken for a formula has an apostrophe before it in the file."""
+    path = tmp_path_factory.mktemp("csv") / "receipt.csv"
+    frame = pd.DataFrame({f"{name}.": [text, "a"], **{key: [value] * 2 for key, value in RECEIPT.items()}})
+    write_frame(frame, path)
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    for cell in (rows[0][0], rows[1][0]):
+        assert cell.lstrip("\t\n\f\r \xa0")[:1] not in ("=", "+", "-", "@", "\uff1d")
+    again = read_frame(path, text_columns={f"{name}."})
+    assert again.iloc[:, 0].tolist() == [text, "a"]
+    assert again.columns[0] == f"{name}."
+
+
+def test_numbers_of_a_receipt_are_not_touched(tmp_path: Path) -> None:
+    """A minus before them begins no formula."""
+    frame = pd.DataFrame({"left": [-1.5], "n": [-7], "price": [Decimal("-0.10")], "delta": ["-7"], **RECEIPT})
+    write_frame(frame, tmp_path / "receipt.csv")
+    assert (tmp_path / "receipt.csv").read_text().splitlines()[1] == "-1.5,-7,-0.10,'-7,created,,"
+
+
+def test_apostrophes_of_other_files_are_theirs(tmp_path: Path) -> None:
+    """Only files that are recognised as ours have marks."""
+    assert read_csv(tmp_path, "text\n'=cmd()\n")["text"].tolist() == ["'=cmd()"]

@@ -68,6 +68,7 @@ _ORDER: Final = (
     "status",
     "wait",
     "export",
+    "download",
     "journal",
     "callbacks",
     "quality",

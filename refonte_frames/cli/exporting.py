@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from refonte_frames import errors
 from refonte_frames.cli.commands import export_app
 from refonte_frames.cli.options import AsJson, BaseUrl, client_of
 from refonte_frames.cli.printing import print_json
@@ -44,6 +45,15 @@ def export_tasks(
     tables: Annotated[
         list[str] | None, typer.Option("--table", help="tasks, audits or annotations. Default: all. Repeatable.")
     ] = None,
+    promote: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--promote",
+            metavar="KEY=TYPE",
+            help="Key of metadata or params that becomes a column, such as metadata.camera=string; types are string, "
+            "float64, int64, bool and timestamp. Repeatable.",
+        ),
+    ] = None,
     full: Annotated[bool, typer.Option("--full", help="Read everything once more, not only what changed.")] = False,
     rewrite: Annotated[
         bool, typer.Option("--rewrite", help="Replace the folder's content in one step, for filters that shift.")
@@ -77,6 +87,8 @@ def export_tasks(
       refonte-frames export tasks done --batch kittens_2020-07 \\
           --status completed --rewrite --json
       refonte-frames export tasks kittens --project kittens --csv for_excel
+      refonte-frames export tasks kittens --project kittens \\
+          --promote metadata.camera=string
     """
     from refonte_frames.export import export  # noqa: PLC0415 - loads pandas
 
@@ -95,6 +107,7 @@ def export_tasks(
         incremental=not rewrite,
         full=full,
         fold=not beside,
+        promote=_promotions_of(promote),
         client=client_of(base_url),
     )
     _write_sheets(report, csv, excel, cut=cut)
@@ -180,6 +193,18 @@ def export_attempts(
         print_json({"path": str(report.path), **report.as_json()})
     else:
         typer.echo(str(report))
+
+
+def _promotions_of(given: list[str] | None) -> dict[str, str]:
+    """Read ``key=type`` options; a key may hold an equals sign, a type does not."""
+    pairs: dict[str, str] = {}
+    for pair in given or ():
+        key, equals, type_ = pair.rpartition("=")
+        if not (key and equals and type_):
+            raise errors.InputError(f"--promote takes KEY=TYPE, such as metadata.camera=string, not {pair!r}.")
+        if pairs.setdefault(key, type_) != type_:
+            raise errors.InputError(f"--promote makes {key!r} {pairs[key]} and {type_}: name one of them.")
+    return pairs
 
 
 def _write_sheets(report: ExportReport, csv: Path | None, excel: Path | None, *, cut: bool) -> None:

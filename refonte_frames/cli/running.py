@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from refonte_frames.cli import exporting, following, judging, receiving, submitting, trying
+from refonte_frames.cli import downloading, exporting, following, judging, receiving, submitting, trying
 from refonte_frames.cli.commands import app, drop_unwritable_remarks, prepare_streams
 
 __all__ = ["app", "run"]
 
 #: Modules whose import brings their commands in.
-_COMMANDS = (trying, submitting, following, exporting, receiving, judging)
+_COMMANDS = (trying, submitting, following, exporting, downloading, receiving, judging)
 
 
 def run() -> None:

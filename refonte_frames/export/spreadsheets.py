@@ -12,6 +12,7 @@ import io
 import json
 import math
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
@@ -29,13 +30,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["to_csv", "to_excel", "unmarked"]
+__all__ = ["marked", "to_csv", "to_excel", "unmarked"]
 
 #: What a spreadsheet takes for the beginning of a formula, behind characters that it does not show.
 _BLANKS: Final = r"[\s\p{Z}\x{FEFF}\x{200B}-\x{200F}\x{2060}]*"
 _FORMULA: Final = rf"^('*{_BLANKS}[=+\-@\t\r\x{{FF1D}}\x{{FF0B}}\x{{FF0D}}\x{{FF20}}])"
-#: The mark, before which nothing but further marks can stand; taking one away is all there is to undoing it.
-_MARKED: Final = rf"^'('*{_BLANKS}[=+\-@\t\r\x{{FF1D}}\x{{FF0B}}\x{{FF0D}}\x{{FF20}}])"
+#: The same for Python's own expressions, one text at a time.
+_IS_FORMULA: Final = re.compile(
+    r"'*[\t\n\f\r \u00a0\u1680\u2000-\u200f\u2028\u2029\u202f\u205f\u2060\u3000\ufeff]*"
+    r"[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]"
+)
 #: Without it Excel reads UTF-8 as if it were the letters of Windows.
 _BOM: Final = b"\xef\xbb\xbf"
 _TMP: Final = "_tmp-"
@@ -81,8 +85,7 @@ def to_csv(rows: Any, path: str | os.PathLike[str], *, excel_safe: bool = True) 
     only; times in ISO 8601 with ``Z``; lists and objects as JSON. The mark can be taken away: exactly by
     `refonte_frames.export.spreadsheets.unmarked`, but for odd blanks and full widths also in pandas, by
     ``text.str.replace(r"^'(?='*\s*[=+\-@\t\r])", "", regex=True)``. Long digits in a text, such as some ids, are still
-    shown as numbers by a spreadsheet that opens a CSV file;
-    `to_excel` keeps them. Parquet files never hold marks.
+    shown as numbers by a spreadsheet that opens a CSV file; `to_excel` keeps them. Parquet files never hold marks.
 
     Examples
     --------
@@ -120,14 +123,22 @@ def to_csv(rows: Any, path: str | os.PathLike[str], *, excel_safe: bool = True) 
                 writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=plain))
 
 
+def marked(text: str) -> str:
+    """Put the mark of `to_csv` before a text that needs it.
+
+    >>> marked("=cmd()"), marked("'=cmd()"), marked("'tis")
+    ("'=cmd()", "''=cmd()", "'tis")
+    """
+    return f"'{text}" if _IS_FORMULA.match(text) else text
+
+
 def unmarked(text: str) -> str:
     """Take the mark of `to_csv` from a text that has it.
 
     >>> unmarked("'=cmd()"), unmarked("'tis")
     ('=cmd()', "'tis")
     """
-    undone: str = pc.replace_substring_regex(pa.array([text]), _MARKED, r"\1")[0].as_py()
-    return undone
+    return text[1:] if text.startswith("'") and _IS_FORMULA.match(text, 1) else text
 
 
 def to_excel(rows: Any, path: str | os.PathLike[str], *, long_texts: Literal["error", "cut"] = "error") -> None:
