@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from refonte_frames.transport.calls import Call
     from refonte_frames.transport.http import Transport
 
-__all__ = ["Client", "error_of", "outcome_of", "resolve_client"]
+__all__ = ["Client", "Sendings", "error_of", "outcome_of", "resolve_client"]
 
 KEY_VARIABLE: Final = "REFONTE_API_KEY"
 URL_VARIABLE: Final = "REFONTE_BASE_URL"
@@ -158,7 +158,7 @@ class Client:
         ReplyError
             The answer was too large, wrongly encoded, or a redirect.
         """
-        tries = throttles = 0
+        sendings = Sendings(self, max_tries)
         unclear: Reply | NoReplyError | None = None
         while True:
             try:
@@ -171,17 +171,8 @@ class Client:
                 return answer
             outcome = outcome_of(answer)
             unclear = answer if outcome.was_sent and outcome.status != 429 else unclear
-            throttles += outcome.status == 429
-            tries += outcome.status != 429
-            verdict = retries.decide(
-                outcome,
-                may_be_repeated=call.may_be_repeated,
-                tries=tries,
-                throttles=throttles,
-                jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
-                max_tries=max_tries,
-                was_there=self.was_answered,
-            )
+            sendings.count(outcome)
+            verdict = sendings.decide(outcome, may_be_repeated=call.may_be_repeated)
             if isinstance(verdict, retries.GiveUp):
                 # A last try that never left says nothing about one before it that may have been carried out.
                 raise error_of(call, answer if outcome.was_sent else unclear or answer)
@@ -279,6 +270,39 @@ class Client:
         with self._line.lock:
             for counts in (self._line.counts, *self._own_counts):
                 counts[kind] += 1
+
+
+@dataclass(slots=True)
+class Sendings:
+    """Counts how often one call was sent in vain, and decides whether it is sent again.
+
+    Attributes
+    ----------
+    max_tries : int
+        Sendings that may fail; refusals for rate are counted apart.
+    """
+
+    client: Client
+    max_tries: int = retries.MAX_TRIES
+    tries: int = 0
+    throttles: int = 0
+
+    def count(self, outcome: retries.Outcome) -> None:
+        """Count a sending by what became of it."""
+        self.throttles += outcome.status == 429
+        self.tries += outcome.status != 429
+
+    def decide(self, outcome: retries.Outcome, *, may_be_repeated: bool = True) -> retries.Wait | retries.GiveUp:
+        """Decide about the next one, after the last was counted."""
+        return retries.decide(
+            outcome,
+            may_be_repeated=may_be_repeated,
+            tries=self.tries,
+            throttles=self.throttles,
+            jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
+            max_tries=self.max_tries,
+            was_there=self.client.was_answered,
+        )
 
 
 def outcome_of(answer: Reply | NoReplyError) -> retries.Outcome:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import abc
 import queue
-import random
 import threading
 import time
 from collections import deque
@@ -17,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
-from refonte_frames.client import error_of, outcome_of
+from refonte_frames.client import Sendings, error_of, outcome_of
 from refonte_frames.errors import (
     ApiError,
     Conflict,
@@ -159,39 +158,32 @@ class Settler(abc.ABC):
 
     def settle(self, job: Job) -> Settled:
         """Settle one thing; errors come back as outcomes."""
-        tries = throttles = 0
+        sendings = Sendings(self.client, _MAX_TRIES)
         try:
             while True:
                 # Looking costs a fraction of sending, wherever it may have arrived before.
                 if job.maybe_sent and (found := self.find(job)) is not None:
-                    return replace(found, tries=tries)
+                    return replace(found, tries=sendings.tries)
                 answer, made = self._answer(job.call)
                 if made is not None:
-                    return Settled("created", made, tries=tries + 1, maybe_sent=job.maybe_sent)
+                    return Settled("created", made, tries=sendings.tries + 1, maybe_sent=job.maybe_sent)
                 outcome, error = outcome_of(answer), error_of(job.call, answer)
-                throttles += outcome.status == 429
-                tries += outcome.status != 429
+                sendings.count(outcome)
                 if isinstance(error, Conflict):
-                    return replace(self.taken(job, error), tries=tries)
+                    return replace(self.taken(job, error), tries=sendings.tries)
                 is_unclear = outcome.was_sent and (outcome.status is None or outcome.status >= 500)
                 job = replace(job, maybe_sent=job.maybe_sent or is_unclear)
-                verdict = retries.decide(
-                    outcome,
-                    may_be_repeated=True,
-                    tries=tries,
-                    throttles=throttles,
-                    jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
-                    max_tries=_MAX_TRIES,
-                    was_there=self.client.was_answered,
-                )
+                verdict = sendings.decide(outcome)
                 if isinstance(verdict, retries.GiveUp):
                     found = self.find(job) if job.maybe_sent else None
-                    return _failure(error, job, tries) if found is None else replace(found, tries=tries)
+                    return (
+                        _failure(error, job, sendings.tries) if found is None else replace(found, tries=sendings.tries)
+                    )
                 self.client.before_next_try(job.call, outcome, verdict, stop=self.stop)
         except Stopped:
-            return Settled("unsent", tries=tries, maybe_sent=job.maybe_sent)
+            return Settled("unsent", tries=sendings.tries, maybe_sent=job.maybe_sent)
         except RefonteError as error:
-            return _failure(error, job, tries)
+            return _failure(error, job, sendings.tries)
 
     def _answer(self, call: Call) -> tuple[Reply | NoReplyError, str | None]:
         """Send once; a 200 that cannot be read is no answer: it may have arrived."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import random
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import msgspec
 
 from refonte_frames.api import IDEMPOTENCY_HEADER
-from refonte_frames.client import error_of, outcome_of
+from refonte_frames.client import Sendings, error_of, outcome_of
 from refonte_frames.errors import (
     ApiError,
     Conflict,
@@ -147,38 +146,31 @@ class Settler:
     def _send(self, job: Job) -> Settled:
         """Send under the job's key until there is an answer that counts."""
         call = Call("POST", path_of("task", job.task.type), body=job.body, headers={IDEMPOTENCY_HEADER: job.key})
-        tries = throttles = 0
+        sendings = Sendings(self._client, _TRIES_A_KEY)
         while True:
             if job.maybe_sent and not is_key_trusted(job.first_sent_at, time.time()):
                 expired = NoReplyError("the key of an earlier sending has expired.", was_sent=True)
-                return self._unclear(job, expired, tries)
+                return self._unclear(job, expired, sendings.tries)
             try:
                 answer, seen = self._ask(call, job.task.unique_id)
             except Stopped:
-                return _left(job, tries)
+                return _left(job, sendings.tries)
             if seen is not None:
-                return Settled("created", seen.task_id, seen.status, tries=tries + 1, maybe_sent=job.maybe_sent)
+                return Settled(
+                    "created", seen.task_id, seen.status, tries=sendings.tries + 1, maybe_sent=job.maybe_sent
+                )
             outcome, error = outcome_of(answer), error_of(call, answer)
-            throttles += outcome.status == 429
-            tries += outcome.status != 429
-            final = self._final(job, error, tries)
+            sendings.count(outcome)
+            final = self._final(job, error, sendings.tries)
             if final is not None:
                 return final
             job = replace(job, maybe_sent=job.maybe_sent or (outcome.was_sent and outcome.status != 429))
-            verdict = retries.decide(
-                outcome,
-                may_be_repeated=True,
-                tries=tries,
-                throttles=throttles,
-                jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
-                max_tries=_TRIES_A_KEY,
-                was_there=self._client.was_answered,
-            )
+            verdict = sendings.decide(outcome)
             if isinstance(verdict, retries.GiveUp):
-                return self._unclear(job, error, tries)
+                return self._unclear(job, error, sendings.tries)
             self._client.before_next_try(call, outcome, verdict, stop=self._stop)
-            if throttles >= _THROTTLES_A_KEY and not job.maybe_sent:
-                return self._throttled(job, error, tries)
+            if sendings.throttles >= _THROTTLES_A_KEY and not job.maybe_sent:
+                return self._throttled(job, error, sendings.tries)
 
     def _ask(self, call: Call, unique_id: str | None) -> tuple[Reply | NoReplyError, _Seen | None]:
         """Send once; an answer that cannot be read, or is about another row, is no answer: it may have been done."""
