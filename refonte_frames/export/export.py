@@ -303,13 +303,29 @@ class _Exporter:
             manifest = self.dataset.manifest()
             if manifest is not None and self._serves(manifest):
                 return report
-        plan = None
         # Before anything is read: what is announced later may have happened after it was read.
         announced = newest_announced(self.dataset)
         if self.order.is_incremental and manifest is not None:
-            plan = self._plan_increment(settings, manifest, announced)
-        plan = structs.replace(plan or self._plan_all(settings, manifest), folds=order.folds, announced_upto=announced)
+            brought = self._increment(settings, manifest, announced)
+            if brought is not None:
+                return brought
+            manifest = self.dataset.manifest()
+        return self._begin(self._plan_all(settings, manifest), announced)
+
+    def _begin(self, plan: RunPlan, announced: int) -> ExportReport:
+        plan = structs.replace(plan, folds=self.order.folds, announced_upto=announced)
         return self._finish(self.dataset.begin(plan), is_resumed=False)
+
+    def _increment(self, settings: Settings, manifest: Manifest, announced: int) -> ExportReport | None:
+        """Read what may have changed; None when only reading everything can tell, before or after."""
+        lookback_since = self._lookback(manifest)
+        planner = Planner(self.client, self.order.filters, self.order.tables, self.dataset, manifest, lookback_since)
+        found = planner.plan()
+        if found is None:
+            return None
+        jobs = [*found.jobs, *([Job(announced_upto=announced)] if announced else [])]
+        report = self._begin(_run_plan(settings, manifest, jobs, found.plan, found.honours), announced)
+        return None if planner.lacks_some(report) else report
 
     def take_announced(self, manifest: Manifest) -> ExportReport | None:
         """Read the tasks that callbacks announced and no others; None where there are none."""
@@ -337,17 +353,6 @@ class _Exporter:
         jobs = [Job(window.start, window.end, batch=window.batch) for window in plan.windows]
         honours = manifest.honours.without_refusals() if manifest else Honours()
         return _run_plan(settings, manifest, jobs, plan, honours)
-
-    def _plan_increment(self, settings: Settings, manifest: Manifest, announced: int) -> RunPlan | None:
-        """Plan to read what may have changed; None when only reading everything can tell."""
-        order = self.order
-        lookback_since = self._lookback(manifest)
-        planner = Planner(self.client, order.filters, order.tables, self.dataset, manifest, lookback_since)
-        found = planner.plan()
-        if found is None:
-            return None
-        jobs = [*found.jobs, *([Job(announced_upto=announced)] if announced else [])]
-        return _run_plan(settings, manifest, jobs, found.plan, found.honours)
 
     def _lookback(self, manifest: Manifest) -> int | None:
         """Say since when audits are looked for; what lies before the epoch is as good as the epoch."""

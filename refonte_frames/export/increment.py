@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from refonte_frames.client import Client
     from refonte_frames.export.dataset import Dataset, Manifest
     from refonte_frames.export.filters import Filters
+    from refonte_frames.export.report import ExportReport
 
 __all__ = ["OVERLAP_MICROS", "Increment", "Planner", "source_of"]
 
@@ -85,6 +86,21 @@ class Planner:
             return self._by_changes()
         _log.info("The service does not honour updated_after: what may have changed is told by the folder's own tasks.")
         return self._by_windows()
+
+    def lacks_some(self, report: ExportReport) -> bool:
+        """Say whether the service counts tasks that came neither with the increment nor before.
+
+        Its list may have shown them too late for what is read anew. It is asked once more: a count that was wrong in
+        passing is not worth reading everything.
+        """
+        allowed = report.rows["tasks"] + max(0, self._gap)
+        if report.service_total is None or report.service_total <= allowed:
+            return False
+        total, _ = self._counted()
+        if total is None or total <= allowed:
+            return False
+        _log.info("The service counts %d tasks, more than were found: all are read once more.", total)
+        return True
 
     def _by_changes(self) -> Increment:
         """Ask for what was updated since, and for what was completed in the time that is looked back at."""

@@ -46,12 +46,16 @@ def ids(root: Path) -> list[str]:
 
 
 def test_a_folder_is_read_by_everybody(root: Path) -> None:
-    """Pandas, polars and pyarrow, without our help; the version of the tables is in every file."""
+    """Pandas, polars, DuckDB and pyarrow, without our help; the version of the tables is in every file."""
+    import duckdb
+
     with Listing(SOME) as listing:
         report = export(listing, root)
     assert report.rows == {"tasks": 350, "audits": 117, "annotations": 700}
     assert len(pd.read_parquet(root / "tasks")) == 350
     assert pl.read_parquet(root / "annotations").height == 700
+    counted = duckdb.connect().sql(f"select count(distinct task_id), count(*) from '{root}/tasks/*.parquet'")
+    assert counted.fetchall() == [(350, 350)]
     assert pq.read_table(root / "audits").schema.names == rf.schemas.AUDITS.names
     for path in root.glob("*/*.parquet"):
         assert pq.read_metadata(path).metadata[rf.schemas.VERSION_KEY] == b"1"
@@ -101,14 +105,15 @@ def test_the_same_call_again_brings_the_folder_up_to_date(root: Path) -> None:
         changed = copy.deepcopy(SOME)
         changed[10] |= {"tags": ["seen"], "updated_at": "2024-03-11T01:00:00.000Z"}
         changed[10]["response"]["annotations"].pop()
-        listing.tasks = [small_task(index) for index in range(350, 360)][::-1] + changed
+        late = {name: "2024-03-11T00:30:00.000Z" for name in ("created_at", "updated_at", "completed_at")}
+        listing.tasks = [small_task(index) | late for index in range(350, 360)][::-1] + changed
         listing.now += timedelta(hours=2)
         report = export(listing, root, audit_lookback=None)
-    assert (report.mode, report.tasks_new, report.tasks_changed) == ("increment", 0, 1)
+    assert (report.mode, report.tasks_new, report.tasks_changed) == ("increment", 10, 1)
     tasks = pd.read_parquet(root / "tasks").set_index("task_id")
     assert tasks.index.is_unique
     assert tasks.loc[changed[10]["task_id"], "tags"].tolist() == ["seen"]
-    assert len(pd.read_parquet(root / "annotations")) == 699
+    assert len(pd.read_parquet(root / "annotations")) == 719
 
 
 def test_an_audit_that_leaves_updated_at_alone_is_found(root: Path) -> None:

@@ -149,10 +149,25 @@ def test_a_task_that_the_list_was_late_to_show_is_found_by_the_total(root: Path)
         assert export(listing, root, audit_lookback=None).mode == "increment"
 
 
+def test_a_task_that_was_hidden_for_longer_than_increments_overlap_is_found(root: Path) -> None:
+    """Nothing of it is new when it shows: the service counts one more than came, and all is read in the same call."""
+    with Listing([*SOME[:400], *SOME[401:]]) as listing:
+        export(listing, root)
+        listing.now += timedelta(hours=1)
+        assert export(listing, root, audit_lookback=None).mode == "increment"
+        listing.tasks = [SOME[0] | {"tags": ["seen"], "updated_at": stamp(listing.now)}, *SOME[1:]]
+        report = export(listing, root, audit_lookback=None)
+        assert (report.mode, report.rows["tasks"]) == ("windows", 700)
+        assert_as_a_sweep(listing, root)
+
+
 @pytest.mark.filterwarnings("ignore:7 tasks that the service counts did not come")
-def test_a_service_that_always_counts_more_than_it_lists_is_not_read_in_full_every_time(root: Path) -> None:
+@pytest.mark.parametrize("ignores", [set(), UPDATED], ids=len)
+def test_a_service_that_always_counts_more_than_it_lists_is_not_read_in_full_every_time(
+    ignores: set[str], root: Path
+) -> None:
     """What was missing in the last run need not be there now."""
-    with Listing(SOME, ignores=UPDATED, wrong_total=7) as listing:
+    with Listing(SOME, ignores=ignores, wrong_total=7) as listing:
         export(listing, root)
         report = export(listing, root, audit_lookback=None)
     assert (report.mode, report.rows["tasks"]) == ("increment", 700)

@@ -186,3 +186,22 @@ def test_whatever_the_list_does_every_task_comes_once(
         sandbox.faults.clear()
     ids = pq.read_table(tmp_path / "out" / "tasks")["task_id"].to_pylist()
     assert (report.rows["tasks"], len(ids), len(set(ids))) == (230, 230, 230)
+
+
+def test_tasks_that_the_list_shows_late_are_found_once_it_does(
+    client: rf.Client, sandbox: rf.Sandbox, tmp_path: Path
+) -> None:
+    """However many runs were made before, and though the list never tells that it lags."""
+    rf.projects.create("late", type="categorization", client=client)
+    params = {"attachment_type": "text", "categories": ["a", "b"]}
+    options = {"type": "categorization", "project": "late", "params": params, "progress": False, "client": client}
+    rf.submit(pd.DataFrame({"attachment": ["first"]}), **options)
+    sandbox.clock.advance(hours=2)
+    rf.submit(pd.DataFrame({"attachment": ["second"]}), **options)
+    sandbox.faults.add("list_lag", path="/v1/tasks", secs=3_600, every=1, times=1_000)
+    seen = []
+    for minutes in (0, 40, 40, 40):
+        sandbox.clock.advance(minutes=minutes)
+        report = rf.export_tasks(tmp_path / "out", audit_lookback=None, progress=False, client=client)
+        seen.append((report.rows["tasks"], pq.read_table(tmp_path / "out" / "tasks").num_rows))
+    assert seen == [(1, 1), (1, 1), (2, 2), (2, 2)]
