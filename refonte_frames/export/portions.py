@@ -23,7 +23,6 @@ from refonte_frames.export.passes import wanted_of
 from refonte_frames.export.scan import scan_annotations, scan_audits, scan_tasks
 from refonte_frames.export.streams import stream_of
 from refonte_frames.export.sweep import Batches, Source, Tally, plan_sweep, read_window, run_windows, warn_of_shortfall
-from refonte_frames.export.windows import Window
 from refonte_frames.schemas import SCHEMAS
 from refonte_frames.shares import check_rate, client_here, share_of
 
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from refonte_frames.client import Client
     from refonte_frames.export.filters import TimeLike
     from refonte_frames.export.passes import Ids
+    from refonte_frames.export.windows import Window
 
 __all__ = ["Portion", "plan", "read", "schema"]
 
@@ -359,9 +359,13 @@ def cut(table: str, given: dict[str, Any], rows: int, *, client: Client | None) 
 def cut_by_time(
     table: str, filters: Filters, rows: int, *, client: Client | None, change: Change | None = None
 ) -> list[Portion]:
-    """Cut the tasks that match into windows of their creation; the newest first."""
+    """Cut the tasks that match into windows of their creation; the newest first.
+
+    Whoever reads one window cannot see what another one got: which of the two a task belongs to is told by its own
+    created_at. On whole seconds that is right also for a service that compares no finer.
+    """
     asker = resolve_client(client)
-    windows = on_whole_seconds(plan_sweep(Source(asker, filters, (table,)), target=rows).windows)
+    windows = plan_sweep(Source(asker, filters, (table,)), target=rows, finest=_SECOND).windows
     return [
         Portion(
             table,
@@ -384,28 +388,6 @@ def shared(portions: Sequence[Portion], requests_per_sec: float | None, at_once:
         replace(portion, number=at, count=len(portions), requests_per_sec=share)
         for at, portion in enumerate(portions, start=1)
     ]
-
-
-def on_whole_seconds(windows: Sequence[Window]) -> list[Window]:
-    """Join neighbours whose common bound is no whole second.
-
-    Whoever reads one window cannot see what another one got: which of the two a task belongs to is told by its own
-    created_at. On whole seconds that is right also for a service that compares no finer.
-
-    Examples
-    --------
-    >>> windows = on_whole_seconds([Window(2_500_000, None), Window(1_000_000, 2_500_000), Window(None, 1_000_000)])
-    >>> [(window.start, window.end) for window in windows]
-    [(1000000, None), (None, 1000000)]
-    """
-    joined: list[Window] = []
-    for window in windows:
-        later = joined[-1] if joined else None
-        if later is not None and later.start is not None and later.start % _SECOND and later.start == window.end:
-            joined[-1] = Window(window.start, later.end)
-        else:
-            joined.append(window)
-    return joined
 
 
 def _whole(

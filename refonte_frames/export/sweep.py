@@ -195,13 +195,15 @@ class Plan:
     server_time: datetime | None
 
 
-def plan_sweep(source: Source, *, target: int | None = None) -> Plan:
+def plan_sweep(source: Source, *, target: int | None = None, finest: int = 1_000) -> Plan:
     """Ask for the total and, where there are many tasks, for the counts in slices of time.
 
     Parameters
     ----------
     target : int, optional
         Tasks that a window should hold. Default: by how many there are, and how many threads read them.
+    finest : int
+        Bounds between windows are multiples of so many microseconds.
     """
     page, clock = first_task(source, source.filters)
     if not page.docs and not page.total:
@@ -218,6 +220,7 @@ def plan_sweep(source: Source, *, target: int | None = None) -> Plan:
             oldest=source.filters.created_after,
             newest=newest,
             target=target,
+            finest=finest,
         )
     if windows is not None:
         _log.info("export: %d tasks in %d windows", page.total, len(windows))

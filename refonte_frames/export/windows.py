@@ -65,6 +65,7 @@ def plan_windows(
     oldest: int | None,
     newest: int,
     target: int,
+    finest: int = _MS,
 ) -> list[Window] | None:
     """Plan windows by asking how many tasks lie in slices of time.
 
@@ -79,7 +80,9 @@ def plan_windows(
     newest : int
         Created when the newest task was.
     target : int
-        Tasks that a window should hold at most. One millisecond may hold more: it is not cut.
+        Tasks that a window should hold at most. What is created within `finest` may be more: it is not cut.
+    finest : int
+        Windows begin and end at multiples of so many microseconds, but for the outer bounds.
 
     Returns
     -------
@@ -103,7 +106,7 @@ def plan_windows(
         return None
     if oldest >= newest:
         return [Window()]
-    slices = _slice_all(count_all, (oldest, newest, total), target)
+    slices = _slice_all(count_all, (oldest, newest, total), target, finest)
     return None if slices is None else _joined(slices, target)
 
 
@@ -117,13 +120,13 @@ def _find_oldest(count_all: Callable[[Sequence[tuple[int, int]]], list[int]], to
 
 
 def _slice_all(
-    count_all: Callable[[Sequence[tuple[int, int]]], list[int]], whole: Count, target: int
+    count_all: Callable[[Sequence[tuple[int, int]]], list[int]], whole: Count, target: int, finest: int
 ) -> list[Count] | None:
     """Cut slices that hold too many until none is left that could be cut; oldest first."""
     done: list[Count] = []
     todo = [whole]
     while todo:
-        cut = [(parent, _cut(parent, target)) for parent in todo]
+        cut = [(parent, _cut(parent, target, finest)) for parent in todo]
         counts = iter(count_all([piece for _, pieces in cut for piece in pieces]))
         todo = []
         for (_, _, parent_count), pieces in cut:
@@ -135,16 +138,16 @@ def _slice_all(
             if found > 2 * parent_count:
                 return None
             for piece in counted:
-                can_be_cut = len(pieces) > 1 and piece[1] - piece[0] > _MS
+                can_be_cut = len(pieces) > 1 and piece[1] - piece[0] > finest
                 (todo if piece[2] > target and can_be_cut else done).append(piece)
     return sorted(done)
 
 
-def _cut(whole: Count, target: int) -> list[tuple[int, int]]:
+def _cut(whole: Count, target: int, finest: int) -> list[tuple[int, int]]:
     """Cut into equal slices that share their bounds; the bounds are whole seconds where there is room."""
     start, end, count = whole
     pieces = max(2, min(_MAX_SLICES, ceil(count / target)))
-    grain = _SECOND if end - start > 2 * pieces * _SECOND else _MS
+    grain = _SECOND if end - start > 2 * pieces * _SECOND else finest
     marks = {(start + (end - start) * index // pieces) // grain * grain for index in range(1, pieces)}
     bounds = [start, *sorted(mark for mark in marks if start < mark < end), end]
     return list(pairwise(bounds))

@@ -17,7 +17,6 @@ from listing import START, Listing, small_task, stamp
 
 import refonte_frames as rf
 from refonte_frames.export import portions
-from refonte_frames.export.windows import Window
 from refonte_frames.shares import Turns, share_of
 
 if TYPE_CHECKING:
@@ -109,15 +108,16 @@ def test_any_times_and_any_size_give_each_task_once(
     assert sorted(ids_of(cut, client=client)) == sorted(task["task_id"] for task in listing.tasks)
 
 
-def test_bounds_within_a_second_are_not_used() -> None:
-    """Of a service that compares whole seconds two neighbours would both, or neither, bring what lies between."""
-    half, whole = 2_500_000, 3_000_000
-    windows = [Window(whole, None), Window(half, whole), Window(1_000_000, half), Window(None, 1_000_000)]
-    assert portions.on_whole_seconds(windows) == [
-        Window(whole, None),
-        Window(1_000_000, whole),
-        Window(None, 1_000_000),
-    ]
+def test_bounds_are_whole_seconds(environment: pytest.MonkeyPatch) -> None:
+    """Of a service that compares no finer two neighbours would both, or neither, bring what lies within one."""
+    del environment
+    times = [START + timedelta(hours=at // 60, milliseconds=at) for at in range(240)]
+    tasks = [small_task(at) | {"created_at": stamp(moment)} for at, moment in enumerate(times)][::-1]
+    with Listing(tasks) as listing:
+        cut = planned(listing, rows=50)
+        assert {(each.window.start or 0) % 1_000_000 for each in cut if each.window} == {0}
+        assert sum(rf.portions.read(each).read_all().num_rows == 60 for each in cut) == 4
+        assert sorted(ids_of(cut)) == sorted(task["task_id"] for task in tasks)
 
 
 def test_ids_are_cut_into_portions(environment: pytest.MonkeyPatch) -> None:
