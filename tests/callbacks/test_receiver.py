@@ -84,6 +84,9 @@ def test_a_delivery_is_acknowledged_and_then_shown(tmp_path: Path) -> None:
         seen = rf.callbacks.received(tmp_path)
     assert seen[["kind", "name", "status", "times"]].values.tolist() == [["task", f"{1:024x}", "completed", 1]]
     assert seen["outcome"].isna().all()
+    written = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    assert f"{1:024x}".encode() in written
+    assert KEY.encode() not in written
 
 
 @pytest.mark.parametrize(
