@@ -49,6 +49,8 @@ class ReadOptions:
         Tasks that a partition holds at most.
     pushdown : bool
         Whether filters of the query are handed to the service.
+    lag_secs : int or None
+        How old a change is before a stream brings it.
     """
 
     table: str = "tasks"
@@ -59,6 +61,7 @@ class ReadOptions:
     at_once: int | None = None
     base_url: str | None = None
     pushdown: bool = False
+    lag_secs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,7 @@ def read_options(options: Mapping[str, str]) -> ReadOptions:
     --------
     >>> read_options({"table": "audits", "project": "kittens", "tags": '["a", "b"]', "rows_per_partition": "5000"})
     ReadOptions(table='audits', filters={'project': 'kittens', 'tags': ['a', 'b']}, columns=None, rows=5000, \
-requests_per_sec=None, at_once=None, base_url=None, pushdown=False)
+requests_per_sec=None, at_once=None, base_url=None, pushdown=False, lag_secs=None)
 
     >>> read_options({"projct": "kittens"})
     Traceback (most recent call last):
@@ -127,18 +130,18 @@ requests_per_sec=None, at_once=None, base_url=None, pushdown=False)
         **dict.fromkeys(("table", *_FILTERS_AS_TEXT), _text),
         **dict.fromkeys(("columns", *_FILTERS_AS_LISTS), _texts),
         **dict.fromkeys((*_FLAGS, "pushdown"), _flag),
-        "rows_per_partition": _integer,
+        **dict.fromkeys(("rows_per_partition", "lag_secs"), _integer),
         **_READERS_OF_SHARED,
     }
     given = _given(options, readers)
-    shared = _taken(given, _SHARED)
-    check_rate(shared.get("requests_per_sec"), shared.get("at_once"))
+    shared = _shared(given)
     columns = given.pop("columns", None)
     return ReadOptions(
         table=given.pop("table", "tasks"),
         columns=None if columns is None else tuple(columns),
         rows=given.pop("rows_per_partition", 25_000),
         pushdown=given.pop("pushdown", False),
+        lag_secs=given.pop("lag_secs", None),
         filters={name: value for name, value in given.items() if value is not False},
         **shared,
     )
@@ -173,8 +176,7 @@ def write_options(options: Mapping[str, str]) -> WriteOptions:
     }
     given = _given(options, readers)
     _refuse_what_partitions_cannot_keep(given)
-    shared = _taken(given, _SHARED)
-    check_rate(shared.get("requests_per_sec"), shared.get("at_once"))
+    shared = _shared(given)
     if not given.get("path"):
         raise InputError("Where shall the receipts go? Name a folder that all executors can reach: .save('…').")
     if given.get("finalize") and not given.get("batch"):
@@ -211,6 +213,18 @@ def _given(options: Mapping[str, str], readers: Mapping[str, Callable[[str, str]
             raise InputError(f"There is no option {name!r}. {hint}")
         found[name.lower()] = reader(name, text)
     return found
+
+
+def _shared(given: dict[str, Any]) -> dict[str, Any]:
+    """Take out what all processes have in common, and check that a rate can be divided."""
+    shared = _taken(given, _SHARED)
+    check_rate(shared.get("requests_per_sec"), shared.get("at_once"))
+    if "requests_per_sec" in shared and "at_once" not in shared:
+        raise InputError(
+            "requests_per_sec is divided among the partitions that are worked on at the same time, and nobody but you "
+            "knows how many that are: say so, .option('at_once', <cores of all executors>)."
+        )
+    return shared
 
 
 def _taken(given: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql.datasource import DataSource
 
+from refonte_frames.errors import InputError
 from refonte_frames.spark.options import read_options, refuse_keys, write_options
 from refonte_frames.spark.reading import PortionReader, PushingReader
 from refonte_frames.spark.streaming import change_reader
@@ -44,6 +45,8 @@ class RefonteDataSource(DataSource):
     def reader(self, schema: StructType) -> DataSourceReader:
         """Return what reads a table once."""
         options = read_options(self.options)
+        if options.lag_secs is not None:
+            raise InputError("lag_secs is an option of streams: spark.readStream.")
         kind = PushingReader if options.pushdown else PortionReader
         return kind(options, columns_of(options.table, schema))
 

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["ChangeReader", "change_reader"]
 
 _SECOND: Final = 1_000_000
-#: Changes become visible a little after the time that they bear; younger ones wait for the next micro-batch.
-_LAG: Final = 30 * _SECOND
+#: Changes become visible a little after the time that they bear, and an export reads as much once more: younger ones
+#: wait for the next micro-batch, since what a stream has passed it never sees again.
+_LAG_SECS: Final = 300
 #: Nothing was updated after it: a service that finds something does not look at the bound.
 _FAR_FUTURE: Final = 4_102_444_800 * _SECOND
 _NOT_IN_A_STREAM: Final = (
@@ -68,6 +69,7 @@ class ChangeReader(DataSourceStreamReader):
         self._columns = list(columns)
         self._filters = filters
         self._since = since
+        self._lag_secs = _LAG_SECS if options.lag_secs is None else options.lag_secs
         self._is_probed = False
         #: Where the last micro-batch ended, for versions of Spark that do not say it.
         self._until: int | None = None
@@ -86,7 +88,7 @@ class ChangeReader(DataSourceStreamReader):
         start = given[0]["until"] if given else self._until
         plan = self._look(self._filters)
         now = time.time() if plan.server_time is None else plan.server_time.timestamp()
-        until = int(now) * _SECOND - _LAG
+        until = (int(now) - self._lag_secs) * _SECOND
         if start is not None and (until <= start or not self._happened(start, until)):
             return {"until": start}
         return {"until": until}

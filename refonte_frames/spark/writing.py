@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from pyspark import TaskContext
 from pyspark.sql.datasource import DataSourceArrowWriter, WriterCommitMessage
 
-from refonte_frames.errors import InputError, RefonteError
+from refonte_frames.errors import RefonteError
 from refonte_frames.journal import Journal
 from refonte_frames.progress import say
 from refonte_frames.resources import batches
@@ -71,11 +71,6 @@ def writer_of(options: WriteOptions, columns: Sequence[str], *, replaces: bool) 
     InputError
         For a mapping that does not fit the columns, or an unknown or finished project or batch; nothing was sent.
     """
-    if options.requests_per_sec is not None and options.at_once is None:
-        raise InputError(
-            "requests_per_sec is divided among the partitions that are sent at the same time, and nobody but you knows "
-            "how many that are: say so, .option('at_once', <cores of all executors>)."
-        )
     arguments = {name: value for name, value in options.arguments.items() if name not in _OF_THE_RUN}
     mapping = resolve_mapping(columns, MappingRequest(**arguments))
     client = client_here(options.base_url, key_fingerprint=None, max_workers=options.max_workers)

@@ -21,7 +21,14 @@ WRITE = {"path": "receipts", "type": "categorization"}
 def test_options_of_a_read_become_arguments() -> None:
     """Lists are JSON or separated by commas; names are taken in any case."""
     options = read_options(
-        {"Table": "audits", "tags": "a, b", "unique_id": '["1,2"]', "pushdown": "TRUE", "requests_per_sec": "2.5"}
+        {
+            "Table": "audits",
+            "tags": "a, b",
+            "unique_id": '["1,2"]',
+            "pushdown": "TRUE",
+            "requests_per_sec": "2.5",
+            "at_once": "4",
+        }
     )
     assert options.table == "audits"
     assert options.filters == {"tags": ["a", "b"], "unique_id": ["1,2"]}
@@ -51,6 +58,7 @@ def test_options_of_a_write_become_arguments() -> None:
         ({"tags": "[1"}, "is JSON"),
         ({"requests_per_sec": "fast"}, "is a number"),
         ({"requests_per_sec": "-1"}, "requests_per_sec=-1.0"),
+        ({"requests_per_sec": "5"}, "cores of all executors"),
         ({"limited_response": "true"}, "There is no option 'limited_response'"),
     ],
 )
@@ -68,6 +76,7 @@ def test_what_a_read_cannot_understand_is_refused(options: dict[str, str], says:
         ({**WRITE, "duplicates": "each"}, "Equal rows share one task here"),
         ({**WRITE, "group_by": "scene"}, "collect_list"),
         ({**WRITE, "finalize": "true"}, "name it, .option"),
+        ({**WRITE, "requests_per_sec": "5"}, "cores of all executors"),
         ({**WRITE, "columns": "text"}, "is JSON"),
         ({**WRITE, "columns": "[]"}, "is a JSON object"),
         ({**WRITE, "on_error": "raise"}, "There is no option 'on_error'"),

@@ -35,10 +35,10 @@ def changed(tasks: list[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
     """Change some tasks, and make two, one of which nothing happened to yet."""
     tasks = copy.deepcopy(tasks)
     for task in tasks[10:15]:
-        task["updated_at"] = stamp(now - timedelta(minutes=1))
+        task["updated_at"] = stamp(now - timedelta(minutes=10))
     new = [small_task(at, gap_ms=300) for at in (1_001, 1_000)]
     for task in new:
-        task |= {"created_at": stamp(now - timedelta(minutes=2)), "updated_at": stamp(now - timedelta(minutes=2))}
+        task |= {"created_at": stamp(now - timedelta(minutes=20)), "updated_at": stamp(now - timedelta(minutes=20))}
     del new[0]["updated_at"]
     return [*new, *tasks]
 
@@ -53,6 +53,17 @@ def test_changes_come_once_and_go_on_from_the_checkpoint(spark: Any, tmp_path: P
         assert run(spark, listing, tmp_path) == [expected]
         listing.now += timedelta(hours=1)
         assert run(spark, listing, tmp_path) == []
+
+
+def test_what_is_young_waits_for_the_next_micro_batch(spark: Any, tmp_path: Path) -> None:
+    """Lists lag behind: five minutes, or what the option says."""
+    with Listing(SOME, now=START + timedelta(days=1)) as listing:
+        listing.tasks = changed(SOME, listing.now)
+        since, young = stamp(listing.now - timedelta(minutes=90)), listing.tasks[20]
+        young["updated_at"] = stamp(listing.now - timedelta(minutes=2))
+        (first,) = run(spark, listing, tmp_path, updated_after=since)
+        assert young["task_id"] not in first
+        assert run(spark, listing, tmp_path, updated_after=since, lag_secs="60") == [[young["task_id"]]]
 
 
 def test_a_stream_can_begin_later(spark: Any, tmp_path: Path) -> None:

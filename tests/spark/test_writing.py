@@ -146,12 +146,11 @@ def test_equal_rows_share_a_task_wherever_they_are(spark: Any, world: rf.Client,
 
 
 def test_what_is_wrong_with_all_rows_is_said_before_any_is_sent(spark: Any, world: rf.Client, tmp_path: Path) -> None:
-    """A column that is not there, a project that is not there, a rate that nobody can divide."""
+    """A column that is not there, a project that is not there."""
     rows = texts(spark, 3)
     for options, says in (
         ({"columns": '{"attachment": "txt"}'}, "has no column 'txt', which should feed 'attachment'"),
         ({"project": "nope"}, "There is no project 'nope'"),
-        ({"requests_per_sec": "5"}, "cores of all executors"),
     ):
         with pytest.raises(Exception, match=says):
             write(rows, tmp_path / "receipts", world, **options)
