@@ -142,6 +142,7 @@ def rows_of(text: str) -> list[dict[str, str]]:
         "plan",
         "status",
         "wait",
+        "callbacks",
         "export tasks",
         "export batches",
         "export attempts",

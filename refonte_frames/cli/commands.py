@@ -126,14 +126,20 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-export_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Export to Parquet files.")
-app.add_typer(export_app, name="export")
-journal_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look into the journal of a submission.")
-app.add_typer(journal_app, name="journal")
-callbacks_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Receive callbacks of the service.")
-app.add_typer(callbacks_app, name="callbacks")
-quality_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Judge labelers and labels.")
-app.add_typer(quality_app, name="quality")
+
+
+def _group(name: str, sentence: str, example: str) -> typer.Typer:
+    """Make a group of commands; its help shows the one that is asked for most."""
+    text = f"{sentence}\n\n\b\nExample:\n  refonte-frames {name} {example}"
+    group = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=text)
+    app.add_typer(group, name=name)
+    return group
+
+
+export_app = _group("export", "Export to Parquet files.", "tasks kittens --project kittens")
+journal_app = _group("journal", "Look into the journal of a submission.", "show kittens.journal")
+callbacks_app = _group("callbacks", "Receive callbacks of the service.", "serve kittens --port 8378")
+quality_app = _group("quality", "Judge labelers and labels.", "report attempts --out quality.html")
 
 
 def prepare_streams() -> None:

@@ -53,9 +53,9 @@ def callbacks_show(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Show what was received: counts, and the deliveries, the newest first.
+    """Show what was received, the newest first.
 
-    The counts go to stderr. In a terminal the newest deliveries are shown, into a pipe go all of them as CSV; --json
+    Counts go to stderr. In a terminal the newest deliveries are shown, into a pipe go all that are kept, as CSV; --json
     has both. Repeats are counted at the first.
 
     \b
