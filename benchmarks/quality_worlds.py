@@ -82,7 +82,8 @@ def changing(count: int, kind: str) -> Iterator[World]:
             golds = []
             for wave in range(WAVES):
                 golds.append(_ask(sandbox, name, kind, TASKS_PER_WAVE, wave=wave))
-                sandbox.work(days=7)
+                # In one piece: `Sandbox.work` takes it in two dozen, each of which looks at every task again.
+                sandbox.control("POST", "/work", {"days": 7})
             yield _read(sandbox, name, pd.concat(golds))
 
 
@@ -190,41 +191,39 @@ def right_labels(world: World, per_task: int = ANSWERS_PER_TASK) -> dict[str, fl
     }
 
 
-def main(count: int) -> bool:
-    """Print all figures; True where the intervals of stationary labelers cover as often as is asked."""
-    begin = time.process_time()
+def report_stationary(count: int) -> bool:
+    """Print what is found where nobody changes; True where the intervals cover as often as is asked."""
     worlds = list(stationary(count))
     n_attempts = sum(len(world.attempts) for world in worlds)
     print(f"{count} stationary worlds of {PEOPLE} people, {n_attempts:,} attempts read over HTTP")
-    coverage = shares([covered(world, expected_rates(world)) for world in worlds])
     is_well = True
-    for name, share in coverage.items():
+    for name, share in shares([covered(world, expected_rates(world)) for world in worlds]).items():
         low, high = BANDS[name]
         is_well &= low <= share.value <= high
         print(f"  {name} intervals hold the expected pass rate: {share}; asked: {low:.0%} to {high:.0%}")
-
     marks = pd.concat([spammers(world) for world in worlds])
     print(f"  people who answer without looking, in a fifth of the time: {marks['planted'].sum()} of {len(marks):,}")
     for rule in marks.columns.drop("planted"):
         precision, recall = precision_and_recall(marks["planted"], marks[rule])
         print(f"    {rule}: precision {precision}, recall {recall}")
-
     right = pd.DataFrame([right_labels(world) for world in worlds if len(world.gold) >= 60])
     gain = right["model"] - right["votes"]
     print(f"  right labels in {len(right)} worlds of 60 tasks and more, {ANSWERS_PER_TASK} answers each:")
     for name in right:
         print(f"    {name}: {right[name].mean():.4f}")
-    print(f"    model minus votes: {gain.mean():+.4f} +- {gain.std() / math.sqrt(len(gain)):.4f}")
+    print(f"    model minus votes: {gain.mean():+.4f} +- {gain.std() / math.sqrt(len(gain)):.4f}", flush=True)
+    return is_well
 
-    several = max(1, count // 10)
-    drifting, learning = list(changing(several, "evaluation")), list(changing(several, "training"))
-    print(f"{several} worlds that drift for {WAVES} weeks, {several} that learn as well (not gated)")
+
+def report_changing(count: int) -> None:
+    """Print what is found where people change from week to week; nothing is asked of it."""
+    drifting, learning = list(changing(count, "evaluation")), list(changing(count, "training"))
+    print(f"{count} worlds that drift for {WAVES} weeks, {count} that learn as well (not gated)")
     for what, group in (("drifting", drifting), ("learning", learning)):
         over_all = shares([covered(world, expected_rates(world)) for world in group])
         latest = shares([covered(world, latest_rates(world)) for world in group])
         for name, share in over_all.items():
             print(f"  {what}, {name}: the mean of all weeks {share}; the rate of the last week {latest[name]}")
-
     drift = pd.concat([drifters(world) for world in drifting])
     clear = drift[(drift["change"] >= 0.15) | (drift["change"] <= 0.05)]
     planted = clear["change"] >= 0.15
@@ -237,6 +236,13 @@ def main(count: int) -> bool:
         precision, recall = precision_and_recall(planted, found)
         alarms = Share(int((~planted & found).sum()), int((~planted).sum()))
         print(f"    {name}: precision {precision}, recall {recall}, false alarms {alarms}")
+
+
+def main(count: int) -> bool:
+    """Print all figures; True where the intervals of stationary labelers cover as often as is asked."""
+    begin = time.process_time()
+    is_well = report_stationary(count)
+    report_changing(max(1, count // 10))
     print(f"{time.process_time() - begin:.0f} s CPU of the client")
     return is_well
 

@@ -6,6 +6,10 @@ and Ito, which colour-blind people tell apart, and no meaning hangs on a colour 
 
 from __future__ import annotations
 
+import contextlib
+import re
+import unicodedata
+import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -14,6 +18,8 @@ import pandas as pd
 from refonte_frames.errors import ColumnError, InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
@@ -32,14 +38,32 @@ __all__ = [
 ]
 
 _BLUE: Final = "#0072B2"
-_ORANGE: Final = "#E69F00"
+#: Darker than theirs, so that a line of it stands out from white as well as the others do (3:1).
+_ORANGE: Final = "#BF7B00"
 _GREEN: Final = "#009E73"
 _RED: Final = "#D55E00"
 _GREY: Final = "#7F7F7F"
 #: Half widths of a normal distribution's middle 95 % and 99.8 %.
 _LIMITS: Final = ((1.959964, "95 %", "--"), (3.090232, "99.8 %", "-"))
+#: Control characters, and marks that reorder what follows them; joiners stay, which hold letters and signs together.
+_HIDDEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+#: Fonts of systems and of Noto for scripts that DejaVu, matplotlib's own, does not have.
+_OTHER_SCRIPTS: Final = (
+    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans CJK KR", "Noto Sans SC", "Noto Sans JP", "Noto Sans KR"),
+    *("Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "PingFang SC", "Hiragino Sans", "Apple SD Gothic Neo"),
+    *("Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Tamil", "Noto Sans Telugu", "Nirmala UI"),
+    *("Noto Sans Thai", "Leelawadee UI", "Noto Sans Ethiopic", "Noto Emoji", "Segoe UI Symbol", "Arial Unicode MS"),
+)
+_MOST_DAYS: Final = 7
+#: Where a logarithmic axis of time has its marks, in seconds.
+_DURATIONS: Final = (
+    *(0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 6 * 3600),
+    *(86_400 * days for days in (1, 7, 30, 90, 365, 3650, 36_500)),
+)
 _MOST_NAMED: Final = 60
 _LONGEST_NAME: Final = 32
+#: From this share on white is easier to read on the map's blue than black.
+_DARK: Final = 0.68
 
 
 def forest(
@@ -83,10 +107,12 @@ def forest(
     name = label or str(rates.columns[0])
     _require(rates, name, "rate", "ci_low", "ci_high", "shrunk", "n")
     rows = rates[rates["n"] > 0].sort_values("shrunk", kind="stable")
-    if len(rows) > _MOST_NAMED:
+    left_out = max(0, len(rows) - _MOST_NAMED)
+    at = np.arange(min(len(rows), _MOST_NAMED))
+    if left_out:
         rows = pd.concat([rows.head(_MOST_NAMED // 2), rows.tail(_MOST_NAMED // 2)])
+        at = np.where(at < _MOST_NAMED // 2, at, at + 1)
     axes = _axes(ax, height=max(2.0, 0.28 * len(rows) + 1.2))
-    at = np.arange(len(rows))
     axes.hlines(at, rows["ci_low"], rows["ci_high"], color=_BLUE, linewidth=2, label="interval")
     axes.plot(rows["rate"], at, "o", color=_GREY, markersize=4, label="as counted")
     axes.plot(rows["shrunk"], at, "D", color=_BLUE, markersize=5, label="shrunk")
@@ -95,9 +121,10 @@ def forest(
         axes.axvline(target, color=_ORANGE, linestyle="--", label=f"target {target:g}")
         is_below = (rows["ci_high"] < target).to_numpy()
         names = [f"{each}  below" if below else each for each, below in zip(names, is_below, strict=True)]
+    if left_out:
+        _write(axes, f"… {left_out:,} in between …", 0.5, _MOST_NAMED // 2, offset=(-40, -3))
     axes.set_yticks(at, names)
-    axes.set_xlim(-0.02, 1.02)
-    axes.set_xlabel("rate")
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.7, max(at, default=0) + 0.7), xlabel="rate")
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, frameon=False)
     return axes
 
@@ -242,25 +269,26 @@ def burn_down(burn: pd.DataFrame, *, batch: str | None = None, ax: Axes | None =
     if batch is None and len(names) == 1:
         batch = names[0]
     if batch not in names:
-        shown = ", ".join(map(repr, names[:5])) or "none"
+        there = ", ".join(map(repr, names[:5])) or "none"
         what = "Which batch? Name one: batch=…." if batch is None else f"There is no batch {batch!r} in the table."
-        raise InputError(f"{what} There are {shown}.")
+        raise InputError(f"{what} There are {there}." if names else "The table has no batch.")
     rows = burn[burn["batch"] == batch]
     axes = _axes(ax)
     ended = rows["completed"] + rows["canceled"]
     axes.step(rows["day"], rows["created"], where="post", color=_GREY, label="created")
     axes.step(rows["day"], ended, where="post", color=_BLUE, linewidth=2, label="completed or canceled")
     eta, low, high = (burn.attrs.get(name, {}).get(batch) for name in ("eta", "eta_low", "eta_high"))
+    ends: list[pd.Timestamp] = []
     title = f"{_tick(batch)}: {rows['pct_done'].iloc[-1]:.0f} % done"
     if eta is not None and rows["open"].iloc[-1] > 0:
         last, top = rows["day"].iloc[-1], float(rows["created"].iloc[-1])
-        axes.plot([last, pd.Timestamp(eta)], [ended.iloc[-1], top], "--", color=_ORANGE, label="at this pace")
+        ends = [pd.Timestamp(each) for each in (eta, low, high) if each is not None]
+        axes.plot([last, ends[0]], [ended.iloc[-1], top], "--", color=_ORANGE, label="at this pace")
         if low is not None and high is not None:
-            corners = [last, pd.Timestamp(low), pd.Timestamp(high)]
-            axes.fill(corners, [ended.iloc[-1], top, top], color=_ORANGE, alpha=0.2)
+            axes.fill([last, *ends[1:]], [ended.iloc[-1], top, top], color=_ORANGE, alpha=0.2)
         title += f", expected end {eta[:10]}"
     axes.set(title=title, ylabel="tasks", ylim=(0, None))
-    _name_days(axes)
+    _name_days(axes, rows["day"].iloc[0], max([rows["day"].iloc[-1], *ends]))
     axes.legend(loc="lower right", frameon=False)
     return axes
 
@@ -358,6 +386,7 @@ def survival(curve: pd.DataFrame, *, quantiles: tuple[float, ...] = (0.5, 0.9), 
     axes.step(rows["time"], done, where="post", color=_BLUE, label="done")
     if len(rows):
         axes.set_xscale("log")
+        _name_durations(axes, float(rows["time"].iloc[0]), float(rows["time"].iloc[-1]))
     for share in quantiles:
         reached = rows.loc[done >= share - 1e-12, "time"]
         if len(reached):
@@ -365,7 +394,7 @@ def survival(curve: pd.DataFrame, *, quantiles: tuple[float, ...] = (0.5, 0.9), 
             _write(
                 axes, f"p{share * 100:g}: {_duration(float(reached.iloc[0]))}", reached.iloc[0], share, offset=(4, -12)
             )
-    axes.set(xlabel="time since creation (s)", ylabel="share done", ylim=(0, 1.02))
+    axes.set(xlabel="time since creation", ylabel="share done", ylim=(0, 1.02))
     axes.legend(loc="upper left", frameon=False)
     return axes
 
@@ -526,7 +555,7 @@ def confusion(table: pd.DataFrame, *, worker: Any = None, ax: Axes | None = None
     shares = np.divide(cells, total, out=np.zeros_like(cells), where=total > 0)
     axes = _matrix(shares, [_tick(each) for each in names], ax)
     for row, column in np.ndindex(cells.shape):
-        _cell(axes, f"{cells[row, column]:.0f}", row, column, is_dark=shares[row, column] > 0.5)
+        _cell(axes, f"{cells[row, column]:.0f}", row, column, is_dark=shares[row, column] > _DARK)
     axes.set(xlabel="answer", ylabel="truth")
     return axes
 
@@ -572,7 +601,7 @@ def agreement(pairs: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     for row, column in np.ndindex(cells.shape):
         found = cells[order[row], order[column]]
         if np.isfinite(found) and len(names) <= 20:
-            _cell(axes, f"{found:.2f}", row, column, is_dark=found > 0.5)
+            _cell(axes, f"{found:.2f}", row, column, is_dark=found > _DARK)
     axes.set_title("agreement" if value == "rate" else "Cohen's kappa")
     return axes
 
@@ -613,6 +642,8 @@ def calendar(counts: pd.DataFrame, *, by: str | None = None, ax: Axes | None = N
     _require(counts, name, "period", "n")
     cells = counts.pivot_table(index=name, columns="period", values="n", aggfunc="sum", fill_value=0, dropna=False)
     axes = _axes(ax, height=max(2.0, 0.28 * len(cells) + 1.4))
+    if not cells.size:
+        return axes
     image = axes.imshow(cells.to_numpy(float), aspect="auto", cmap="cividis", interpolation="nearest")
     axes.figure.colorbar(image, ax=axes, label="completed")
     axes.set_yticks(np.arange(len(cells)), [_tick(each) for each in cells.index])
@@ -638,9 +669,7 @@ def _axes(ax: Axes | None, *, width: float = 7.0, height: float = 4.0) -> Axes:
     try:
         from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
-        raise ImportError(
-            f"Plots need {error.name}, which is not installed; run pip install 'refonte-frames[plot]'.", name=error.name
-        ) from error
+        raise _needs_extra(error) from error
     return Figure(figsize=(width, height), layout="constrained").subplots()
 
 
@@ -659,12 +688,22 @@ def _cell(axes: Axes, text: str, row: int, column: int, *, is_dark: bool) -> Non
     axes.text(column, row, text, ha="center", va="center", color="white" if is_dark else "black", parse_math=False)
 
 
-def _name_days(axes: Axes) -> None:
-    from matplotlib import dates  # noqa: PLC0415 - an extra
+def _name_days(axes: Axes, first: pd.Timestamp, last: pd.Timestamp) -> None:
+    count = (last - first).days + 1
+    days = [first + pd.Timedelta(days=round(at)) for at in np.linspace(0, count - 1, min(count, _MOST_DAYS))]
+    axes.set_xlim(first - pd.Timedelta(hours=6), last + pd.Timedelta(hours=6))  # type: ignore[arg-type]
+    axes.set_xticks(days, [_day(day) for day in days], rotation=30, ha="right")  # type: ignore[arg-type]
 
-    locator = dates.AutoDateLocator(maxticks=7)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+
+def _name_durations(axes: Axes, first: float, last: float) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator  # noqa: PLC0415 - an extra
+
+    low, high = first / 1.2, last * 1.2
+    inside = [secs for secs in _DURATIONS if low <= secs <= high]
+    axes.set_xlim(low, high)
+    axes.xaxis.set_major_locator(FixedLocator(inside if len(inside) > 1 else sorted({first, last})))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda secs, _: _duration(secs)))
 
 
 def _write(axes: Axes, text: str, x: float, y: float, *, offset: tuple[int, int]) -> None:
@@ -685,13 +724,49 @@ def _alike(cells: NDArray[np.float64]) -> list[int]:
 
 
 def _short(value: Any) -> str:
-    text = "(nobody named)" if pd.isna(value) else " ".join(str(value).split())
+    text = "(nobody named)" if pd.isna(value) else shown(str(value))
     return text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 1] + "…"
+
+
+@contextlib.contextmanager
+def many_scripts() -> Iterator[None]:
+    """Let letters that matplotlib's own font lacks come from fonts of this machine, if it has them."""
+    try:
+        from matplotlib import rc_context  # noqa: PLC0415 - an extra
+        from matplotlib.font_manager import fontManager  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        raise _needs_extra(error) from error
+    installed = {font.name for font in fontManager.ttflist}
+    families = ["DejaVu Sans", *(name for name in _OTHER_SCRIPTS if name in installed)]
+    with rc_context({"font.family": families}), warnings.catch_warnings():
+        # Where no font has a letter the picture has a box; the table beside it has the letter.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        yield
+
+
+def _needs_extra(error: ModuleNotFoundError) -> ImportError:
+    return ImportError(
+        f"Plots need {error.name}, which is not installed; run pip install 'refonte-frames[plot]'.", name=error.name
+    )
+
+
+def shown(text: str) -> str:
+    """Give a text from outside as one line that can be seen: no breaks, nothing that turns or hides what stands by it.
+
+    Marks that change the direction of writing would show ``gnp.exe`` as ``exe.png``, and characters without a shape
+    would make two names look the same.
+    """
+    line = " ".join(text.split())
+    seen = "".join("\N{REPLACEMENT CHARACTER}" if _HIDDEN.match(sign) else sign for sign in line)
+    return seen or "(empty)"
 
 
 def _tick(value: Any) -> str:
     """Shorten a name for ticks and titles, where matplotlib takes what stands between dollar signs for a formula."""
-    return _short(value).replace("$", r"\$")
+    text = _short(value).replace("$", r"\$")
+    is_leftward = any(unicodedata.bidirectional(sign) in ("R", "AL") for sign in text)
+    # A mark of direction at either end keeps the number beside an Arabic or Hebrew name where it belongs.
+    return f"\N{LEFT-TO-RIGHT MARK}{text}\N{LEFT-TO-RIGHT MARK}" if is_leftward else text
 
 
 def _day(value: Any) -> str:
@@ -699,7 +774,7 @@ def _day(value: Any) -> str:
 
 
 def _duration(secs: float) -> str:
-    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+    for size, unit in ((365 * 86_400, "y"), (86_400, "d"), (3600, "h"), (60, "min")):
         if secs >= size:
             return f"{secs / size:.3g} {unit}"
     return f"{secs:.3g} s"

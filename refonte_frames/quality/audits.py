@@ -256,8 +256,8 @@ def rework(audits: Any, by: Keys = (), *, min_n: int = _ENOUGH_AUDITS, conf: flo
     pandas.DataFrame
         One row per group: the columns of `by`, ``n`` (audited tasks), ``k`` (reworked), ``rate`` and the columns that
         rates come with, ``mean_touches, p90_touches`` (audits of a task, comments included), ``audit_minutes`` (of a
-        task, on average) and ``fixed_time_share`` (of the auditors' time, what went into audits that fixed).
-        ``attrs["n_excluded"]`` counts audits of no task.
+        task, on average; null where no audit has a time) and ``fixed_time_share`` (of the auditors' time, what went
+        into audits that fixed). ``attrs["n_excluded"]`` counts audits of no task.
 
     Raises
     ------
@@ -286,18 +286,20 @@ def rework(audits: Any, by: Keys = (), *, min_n: int = _ENOUGH_AUDITS, conf: flo
         touches=1,
         redone=results.isin(("fixed", "rejected")),
         secs=np.nan_to_num(secs),
+        timed=np.isfinite(secs),
         fixing=np.where(is_fixed, np.nan_to_num(secs), 0.0),
     )
     per_task = _summed(marks, unit)
     per_task["k"] = ((per_task["redone"] > 0) | (per_task["touches"] > 1)).astype(int)
     per_task["n"] = 1
-    sums = _summed(per_task[[*keys, "n", "k", "touches", "secs", "fixing"]], keys)
+    sums = _summed(per_task[[*keys, "n", "k", "touches", "secs", "timed", "fixing"]], keys)
     rates = rates_of(sums["k"].astype("int64"), sums["n"].astype("int64"), min_n=min_n, conf=conf)
     table = pd.concat([sums[keys], rates], axis=1)
     trials = sums["n"].where(sums["n"] > 0).astype("float64")
     table["mean_touches"] = sums["touches"].astype("float64") / trials
     table["p90_touches"] = _quantile_by(per_task, keys, "touches", 0.9)
-    table["audit_minutes"] = sums["secs"].astype("float64") / 60 / trials
+    # Where no audit says how long it took nobody knows; it was not for nothing.
+    table["audit_minutes"] = (sums["secs"].astype("float64") / 60 / trials).where(sums["timed"].astype("float64") > 0)
     table["fixed_time_share"] = sums["fixing"].astype("float64") / sums["secs"].where(sums["secs"] > 0).astype(
         "float64"
     )

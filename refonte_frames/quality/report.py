@@ -10,9 +10,10 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from refonte_frames import plots
 from refonte_frames.errors import InputError
 from refonte_frames.frames import as_pandas
-from refonte_frames.quality.report_parts import parts_of
+from refonte_frames.quality.report_parts import counted, parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -76,13 +77,14 @@ def report(
     tables = _tables(export_or_tables)
     if not any(len(tables.get(name, ())) for name in ("tasks", "audits", "attempts", "labels")):
         raise InputError("There is nothing to report on: pass tasks, audits or attempts.")
-    parts = list(parts_of(tables, target))
+    with plots.many_scripts():
+        parts = list(parts_of(tables, target))
     figures = {name: value for part in parts for name, value in part.figures.items()}
     before = _figures_of(page)
     html = _template().render(
         title=title,
         made_at=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        sizes=", ".join(f"{len(table):,} {name}" for name, table in tables.items() if len(table)),
+        sizes=", ".join(counted(len(table), name) for name, table in tables.items() if len(table)),
         parts=[part for part in parts if not part.missing],
         missing=[part for part in parts if part.missing],
         changes=list(_changes(before, figures)),

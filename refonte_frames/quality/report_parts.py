@@ -25,26 +25,31 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-__all__ = ["Part", "parts_of"]
+__all__ = ["Part", "counted", "parts_of"]
 
 _MOST_ROWS: Final = 200
 _FEWEST_PERIODS: Final = 4
 _MOST_QUESTIONS: Final = 5
 _MOST_WORKERS: Final = 40
+_LONGEST_NAME: Final = 80
 
 
 @dataclass(slots=True)
 class _Table:
+    """A table; its first column names its rows, and so do those of `texts` say something in words."""
+
     caption: str
     head: list[str]
     rows: list[list[str]]
     note: str = ""
+    texts: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class _Picture:
     svg: str
     alt: str
+    width: str
 
 
 @dataclass(slots=True)
@@ -56,8 +61,7 @@ class Part:
     how_to_read: str
     missing: str = ""
     sentences: list[str] = field(default_factory=list)
-    tables: list[_Table] = field(default_factory=list)
-    pictures: list[_Picture] = field(default_factory=list)
+    exhibits: list[_Table | _Picture] = field(default_factory=list)
     figures: dict[str, list[float | None]] = field(default_factory=dict)
 
     def note(self, name: str, value: float, low: float = np.nan, high: float = np.nan) -> None:
@@ -115,20 +119,21 @@ def _fill_scorecard(part: Part, attempts: pd.DataFrame, audits: pd.DataFrame, ta
     for kind, rows in card.groupby("kind", dropna=False, sort=True):
         named = "" if pd.isna(kind) else f" at {kind!s} tasks"
         ordered = rows.sort_values("ci_low", ascending=False)
-        part.tables.append(_scorecard_table(ordered, named))
-        if len(rows) > 1:
+        if (rows["n"] > 0).sum() > 1:
             axes = plots.forest(ordered, label="labeler", target=target)
-            part.pictures.append(_picture(axes, f"Pass rates of {len(rows)} labelers{named}, with their intervals."))
+            part.exhibits.append(_picture(axes, f"Pass rates of {len(rows):,} labelers{named}, with their intervals."))
+        part.exhibits.append(_scorecard_table(ordered, named))
         chosen = attempts if pd.isna(kind) else attempts[(attempts["kind"] == kind).fillna(value=False)]
         whole = pooled_rate(chosen).iloc[0]
         part.note(f"Pass rate{named}", whole["rate"], whole["ci_low"], whole["ci_high"])
     fast = speeders(attempts)
     part.note("Attempts far too fast, share", float(fast["fast"].mean()))
     if target is not None:
-        below = card.loc[card["verdict"] == "below", "labeler"]
+        below = card.loc[(card["verdict"] == "below").fillna(value=False), "labeler"].nunique(dropna=False)
+        everybody = card["labeler"].nunique(dropna=False)
         part.sentences.append(
-            f"{below.nunique(dropna=False)} of {card['labeler'].nunique(dropna=False)} labelers are surely below the "
-            f"target of {target:g}."
+            f"{below:,} of {counted(everybody, 'labelers')} {'is' if below == 1 else 'are'} surely below the target of "
+            f"{target:g}."
         )
 
 
@@ -147,10 +152,16 @@ def _scorecard_table(card: pd.DataFrame, named: str) -> _Table:
             _time(row["median_secs"]),
             f"{row['n_fast']:,.0f}",
         ]
-        for row in card.head(_MOST_ROWS).to_dict("records")
+        for row in _ends_of(card).to_dict("records")
     ]
-    note = "" if len(card) <= _MOST_ROWS else f"The first {_MOST_ROWS} of {len(card):,}, by the interval's lower end."
+    half = _MOST_ROWS // 2
+    note = "" if len(card) <= _MOST_ROWS else f"The first and the last {half} of {len(card):,}, by the lower end."
     return _Table(f"Scorecard{named}, the safest bets first", head, rows, note)
+
+
+def _ends_of(card: pd.DataFrame) -> pd.DataFrame:
+    half = _MOST_ROWS // 2
+    return card if len(card) <= _MOST_ROWS else pd.concat([card.head(half), card.tail(half)])
 
 
 def _audits_part() -> Part:
@@ -179,23 +190,31 @@ def _fill_audits(part: Part, tasks: pd.DataFrame, audits: pd.DataFrame) -> None:
         ]
         for row in outcomes.to_dict("records")
     ]
-    part.tables.append(_Table("Outcomes by source", head, rows))
-    part.pictures.append(_picture(plots.audit_outcomes(outcomes), "Shares of accepted, fixed and rejected audits."))
+    part.exhibits.append(_Table("Outcomes by source", head, rows))
+    if outcomes["accepted_rate"].notna().any():
+        part.exhibits.append(_picture(plots.audit_outcomes(outcomes), "Shares of accepted, fixed and rejected audits."))
     whole = audit_outcomes(audits, by=()).iloc[0]
     part.note("Accepted at the last audit", *whole[["accepted_rate", "accepted_ci_low", "accepted_ci_high"]])
     again = rework(audits).iloc[0]
     part.note("Reworked tasks", again["rate"], again["ci_low"], again["ci_high"])
+    minutes = again["audit_minutes"]
+    effort = "" if pd.isna(minutes) else f" A task took {minutes:.1f} minutes of auditing."
     part.sentences.append(
-        f"{_share(again['rate'])} of {again['n']:,} audited tasks were fixed, rejected or audited more than once; an "
-        f"audited task took {again['audit_minutes']:.1f} minutes of auditing."
+        f"{_share(again['rate'])} of {counted(again['n'], 'audited tasks')} were fixed, rejected or audited more than "
+        f"once.{effort}"
     )
     if len(tasks):
         first = first_pass_yield(tasks, audits).iloc[0]
         part.note("Right at the first go", first["rate"], first["ci_low"], first["ci_high"])
-        part.sentences.append(
-            f"{_share(first['coverage'])} of {first['n_completed']:,} completed tasks were audited; of those decided "
-            f"{_share(first['rate'])} were right at the first go ({_interval(first['ci_low'], first['ci_high'])})."
-        )
+        part.sentences.append(_told_first(first))
+
+
+def _told_first(first: pd.Series[Any]) -> str:
+    looked = f"{_share(first['coverage'])} of {counted(first['n_completed'], 'completed tasks')} were audited; "
+    if not first["n"]:
+        return looked + "no first audit decided anything."
+    interval = _interval(first["ci_low"], first["ci_high"])
+    return looked + f"of those decided {_share(first['rate'])} were right at the first go ({interval})."
 
 
 def _learning_part() -> Part:
@@ -212,13 +231,14 @@ def _fill_learning(part: Part, attempts: pd.DataFrame) -> None:
     by = "attempt_number"
     curve = learning_curve(attempts, by)
     same = learning_curve(attempts, by, panel="balanced")
-    axes = plots.learning_curve(curve.head(30), balanced=same)
-    part.pictures.append(_picture(axes, "Pass rates by the number of the attempt, with intervals."))
+    if (curve["n"] > 0).sum() > 1:
+        axes = plots.learning_curve(curve[curve["n"] > 0].head(30), balanced=same)
+        part.exhibits.append(_picture(axes, "Pass rates by the number of the attempt, with intervals."))
     if len(same) == 2:
         first, last = (float(each) for each in same["rate"])
         part.sentences.append(
-            f"Those with at least two attempts ({same['n'].iloc[0]:,}) passed {_share(first)} at the first and "
-            f"{_share(last)} at the last."
+            f"Of those who tried a quality task at least twice, {_share(first)} passed at the first and "
+            f"{_share(last)} at the last attempt ({counted(same['n'].iloc[0], 'pairs')})."
         )
     head = [by.replace("_", " "), "attempts", "rate", "95 % interval", "still trying", "not passed yet"]
     rows = [
@@ -232,7 +252,7 @@ def _fill_learning(part: Part, attempts: pd.DataFrame) -> None:
         ]
         for row in curve.head(12).to_dict("records")
     ]
-    part.tables.append(_Table("Pass rates by attempt", head, rows))
+    part.exhibits.append(_Table("Pass rates by attempt", head, rows))
 
 
 def _drift_part() -> Part:
@@ -251,8 +271,12 @@ def _fill_drift(part: Part, attempts: pd.DataFrame) -> None:
     weeks = moments(attempts["completed_at"]).dt.strftime("%G-W%V")
     chart = control_chart(attempts.assign(week=weeks.to_numpy()), "week", "passed")
     if len(chart) < _FEWEST_PERIODS:
-        raise InputError(f"There are {len(chart)} weeks with attempts; a trend needs at least {_FEWEST_PERIODS}.")
-    part.pictures.append(_picture(plots.control_chart(chart), "Pass rates by week between control limits."))
+        weeks_there = counted(len(chart), "weeks")
+        raise InputError(
+            f"There {'is' if len(chart) == 1 else 'are'} {weeks_there} with attempts; a trend needs at "
+            f"least {_FEWEST_PERIODS}."
+        )
+    part.exhibits.append(_picture(plots.control_chart(chart), "Pass rates by week between control limits."))
     signals = chart[chart["signal"]]
     told = ", ".join(f"{week} ({rule})" for week, rule in zip(signals["period"], signals["rule"], strict=True))
     part.sentences.append(f"Weeks out of the ordinary: {told or 'none'}.")
@@ -279,22 +303,24 @@ def _fill_turnaround(part: Part, tasks: pd.DataFrame) -> None:
             f"{row['n']:,}",
             f"{row['n_open']:,}",
             _time(row["p50"]),
-            f"{_time(row['p50_ci_low'])} to {_time(row['p50_ci_high'])}",
+            _span(row["p50_ci_low"], row["p50_ci_high"]),
             _time(row["p90"]),
             _time(row["p95"]),
         ]
         for row in found.to_dict("records")
     ]
-    part.tables.append(_Table("Time from creation to completion", head, rows))
+    part.exhibits.append(_Table("Time from creation to completion", head, rows))
     censored = found[found["basis"] == "censored"].iloc[0]
     part.note("Median turnaround, hours", *(censored[["p50", "p50_ci_low", "p50_ci_high"]].astype(float) / 3600))
     if found["n_bad"].max():
-        part.sentences.append(f"{found['n_bad'].max():,} tasks without usable times are left out.")
+        bad = counted(found["n_bad"].max(), "tasks")
+        part.sentences.append(f"Left out: {bad} without usable times.")
     if censored["n"]:
         lives = lives_of(tasks)
         is_good = lives["secs"] >= 0
         curve = survival_curve(lives.loc[is_good, "secs"], lives.loc[is_good, "is_done"])
-        part.pictures.append(_picture(plots.survival(curve), "Share of tasks done by time since creation."))
+        if (curve["time"] > 0).sum() > 1:
+            part.exhibits.append(_picture(plots.survival(curve), "Share of tasks done by time since creation."))
 
 
 def _agreement_part() -> Part:
@@ -327,12 +353,12 @@ def _fill_question(part: Part, answers: pd.DataFrame, question: str | None) -> N
     part.note(f"Alpha{named}", found.value, found.ci_low, found.ci_high)
     part.sentences.append(
         f"Alpha{named} is {found.value:.3f} ({found.ci_low:.3f} to {found.ci_high:.3f}), from {found.n_answers:,} "
-        f"answers of {found.n_workers:,} labelers to {found.n_tasks:,} tasks; {found.n_dropped:,} tasks have one "
-        "answer only."
+        f"answers of {counted(found.n_workers, 'labelers')} to {counted(found.n_tasks, 'tasks')}; with one answer "
+        f"only: {counted(found.n_dropped, 'tasks')}."
     )
     pairs = pair_agreement(answers)
     if len({*pairs["a"], *pairs["b"]}) <= _MOST_WORKERS:
-        part.pictures.append(_picture(plots.agreement(pairs), f"How often every two labelers agree{named}."))
+        part.exhibits.append(_picture(plots.agreement(pairs), f"How often every two labelers agree{named}."))
     head = ["task", "answers", "mode", "share", "entropy", "model's label", "sure"]
     hard = ambiguity(answers)
     rows = [
@@ -347,7 +373,8 @@ def _fill_question(part: Part, answers: pd.DataFrame, question: str | None) -> N
         ]
         for row in hard[hard["n"] > 1].head(15).to_dict("records")
     ]
-    part.tables.append(_Table(f"Tasks that divide labelers most{named}", head, rows))
+    texts = ("mode", "model's label")
+    part.exhibits.append(_Table(f"Tasks that divide labelers most{named}", head, rows, texts=texts))
 
 
 def _picture(axes: Axes, alt: str) -> _Picture:
@@ -359,11 +386,18 @@ def _picture(axes: Axes, alt: str) -> _Picture:
     with rc_context({"svg.fonttype": "path", "svg.hashsalt": alt}):
         figure.savefig(file, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
     svg = file.getvalue()
-    return _Picture(svg[svg.index("<svg") :], alt)
+    svg = svg[svg.index("<svg") :]
+    return _Picture(svg, alt, svg.partition('width="')[2].partition('"')[0])
+
+
+def counted(count: Any, things: str) -> str:
+    """Say how many there are; of one thing without the last letter of the plural."""
+    return f"{count:,} {things[:-1] if count == 1 and things.endswith('s') else things}"
 
 
 def _name(value: Any) -> str:
-    return "(nobody named)" if pd.isna(value) else str(value)
+    text = "(nobody named)" if pd.isna(value) else plots.shown(str(value))
+    return text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 1] + "…"
 
 
 def _share(value: Any) -> str:
@@ -378,10 +412,14 @@ def _interval(low: Any, high: Any) -> str:
     return "—" if pd.isna(low) else f"{100 * low:.1f} to {100 * high:.1f} %"
 
 
+def _span(low: Any, high: Any) -> str:
+    return "—" if pd.isna(low) and pd.isna(high) else f"{_time(low)} to {_time(high)}"
+
+
 def _time(secs: Any) -> str:
     if pd.isna(secs):
         return "—"
-    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+    for size, unit in ((365 * 86_400, "y"), (86_400, "d"), (3600, "h"), (60, "min")):
         if secs >= size:
             return f"{secs / size:.1f} {unit}"
     return f"{secs:.1f} s"

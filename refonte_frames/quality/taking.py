@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import re
 import warnings
 from collections.abc import Sequence
 from numbers import Number
@@ -27,6 +28,7 @@ __all__ = ["Keys", "checked_conf", "decided", "key_list", "moments", "need_extra
 #: The name of a column, or of several; an empty list is one group of everything.
 Keys = str | Sequence[str]
 
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _NANOS: Final = 1e9
 #: What every count and rate is called; a group of such a name would be overwritten.
 _TAKEN: Final = ("n", "k", "rate", "n_missing")
@@ -39,6 +41,8 @@ def take(frame: Any, *names: str, of: str) -> pd.DataFrame:
     ------
     ColumnError
         One is not there, or it is there twice.
+    InputError
+        One holds half of a character.
     """
     rows = as_pandas(frame)
     for name in names:
@@ -49,8 +53,18 @@ def take(frame: Any, *names: str, of: str) -> pd.DataFrame:
             hint = f" Did you mean {close[0]!r}?" if close else f" It has: {', '.join(map(repr, rows.columns))}."
             raise ColumnError(f"{of} need a column {name!r}, and the frame has none.{hint}")
     taken = rows[list(dict.fromkeys(names))].reset_index(drop=True)
+    for column in taken:
+        if is_object_dtype(taken[column].dtype):
+            _refuse_half_characters(taken[column])
     # Groups of Arrow's type null, which a column has where nothing was ever in it, crash in pandas 2.2.
     return taken.astype({name: object for name, dtype in taken.dtypes.items() if _is_of_nulls(dtype)})
+
+
+def _refuse_half_characters(column: pd.Series[Any]) -> None:
+    """Refuse lone surrogates: pandas cannot group by them, and no file can hold them."""
+    for at, value in enumerate(column):
+        if isinstance(value, str) and not value.isascii() and _SURROGATE.search(value):
+            raise InputError(f"Row {at} of the column {column.name!r} holds half of a character: {value!r}.")
 
 
 def _is_of_nulls(dtype: Any) -> bool:

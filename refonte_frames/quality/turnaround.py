@@ -293,7 +293,14 @@ def throughput(df: Any, freq: str = "D", *, tz: str = "UTC", by: Keys = (), conf
     secs = numbers(rows["duration_secs"]) if timed else np.zeros(len(rows))
     marks = rows[[*keys, "period"]].assign(n=1, timed=secs > 0, active_secs=np.where(secs > 0, secs, 0.0))
     counts = marks.groupby([*keys, "period"], dropna=False, observed=True).sum().reset_index()
-    filled = grid.merge(counts, how="left", on=[*keys, "period"]).sort_values([*keys, "period"], ignore_index=True)
+    # As objects: a group of nobody may be of another type than the same group beside its counts.
+    plain = dict.fromkeys(keys, object)
+    filled = (
+        grid.astype(plain)
+        .merge(counts.astype(plain), how="left", on=[*keys, "period"])
+        .astype({name: rows[name].dtype for name in keys})
+    )
+    filled = filled.sort_values([*keys, "period"], ignore_index=True)
     filled = filled.fillna({"n": 0, "timed": 0, "active_secs": 0}).astype({"n": "int64", "timed": "int64"})
     table = filled[[*keys, "period", "n"]].copy()
     table["ci_low"], table["ci_high"] = _poisson(table["n"].to_numpy(float), conf)

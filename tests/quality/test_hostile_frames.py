@@ -299,3 +299,10 @@ def test_answers_of_nobody_named_are_no_agreement() -> None:
     for pairs in (quality.cohen_kappa, quality.pair_agreement):
         with pytest.raises(rf.InputError, match="no answer of a named worker"):
             pairs(LABELS.assign(worker=None))
+
+
+def test_half_of_a_character_is_told_by_its_row() -> None:
+    """Objects of Python can hold it; pandas cannot group by it."""
+    frame = ATTEMPTS.assign(labeler=pd.Series(["ana"] * 39 + ["\ud800"], dtype=object))
+    with pytest.raises(rf.InputError, match="Row 39 of the column 'labeler' holds half of a character"):
+        quality.labeler_rates(frame)

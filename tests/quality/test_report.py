@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -50,9 +52,15 @@ def tasks() -> pd.DataFrame:
     return pd.DataFrame({"task_id": ids, "status": status, "created_at": created, "completed_at": completed})
 
 
-def test_names_and_labels_are_never_taken_for_html(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make one page of attempts and tasks for several tests that only look at it."""
+    return rf.quality.report({"attempts": attempts(), "tasks": tasks()}, tmp_path_factory.mktemp("page") / "page.html")
+
+
+def test_names_and_labels_are_never_taken_for_html(everything: Path) -> None:
     """A labeler's name and an answer stand there as text, and the page's own script is data only."""
-    page = rf.quality.report({"attempts": attempts()}, tmp_path / "report.html").read_text("utf-8")
+    page = everything.read_text("utf-8")
     assert "<img" not in page
     assert "<b>dog" not in page
     assert "{{7*7}}" in page
@@ -75,17 +83,17 @@ def test_a_damaged_earlier_page_is_no_obstacle(tmp_path: Path) -> None:
     """What cannot be read is as good as none."""
     path = tmp_path / "report.html"
     path.write_text('<script type="application/json" id="figures">{broken</script>', "utf-8")
-    assert "There was no earlier report" in rf.quality.report({"attempts": attempts()}, path).read_text("utf-8")
+    assert "There was no earlier report" in rf.quality.report({"tasks": tasks()}, path).read_text("utf-8")
 
 
 def test_what_the_tables_cannot_answer_is_named(tmp_path: Path) -> None:
     """Parts without data are listed with the reason; open tasks are counted."""
     page = rf.quality.report({"tasks": tasks()}, tmp_path / "report.html").read_text("utf-8")
     assert "<strong>Labelers</strong>: There are no attempts among the tables." in page
-    assert "<td>censored</td><td>60</td><td>15</td>" in page
+    assert '<th scope="row">censored</th><td>60</td><td>15</td>' in page
     one_week = attempts().assign(completed_at="2026-01-05")
     page = rf.quality.report({"attempts": one_week}, tmp_path / "other.html").read_text("utf-8")
-    assert "<strong>Drift</strong>: There are 1 weeks with attempts" in page
+    assert "<strong>Drift</strong>: There is 1 week with attempts" in page
 
 
 def test_a_folder_and_an_export_are_taken_as_they_are(client: rf.Client, tmp_path: Path) -> None:
@@ -112,28 +120,40 @@ def test_nothing_to_say_and_nowhere_to_write_are_errors(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+#: Heights in pixels, as shown, of the letters that pictures are drawn with: the size of a glyph times its scale.
+_LETTERS = """() => [...document.querySelectorAll('figure svg')].map(svg => {
+  const shown = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+  return 10 * shown;
+})"""
+
+
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [1200, 390])
-def test_a_browser_shows_it_whole_and_asks_nobody(tmp_path: Path, width: int) -> None:
+def test_a_browser_shows_it_whole_and_asks_nobody(everything: Path, width: int) -> None:
     """No request leaves, nothing runs, nothing is wider than the screen, every picture has a text."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no Chromium on this machine")
     from playwright.sync_api import sync_playwright
 
-    page_path = rf.quality.report({"attempts": attempts(), "tasks": tasks()}, tmp_path / "report.html")
     seen: list[Any] = []
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": width, "height": 900})
-        page.on("request", lambda request: seen.append(request.url) if request.url != page_path.as_uri() else None)
+        page.on("request", lambda request: seen.append(request.url) if request.url != everything.as_uri() else None)
         page.on("dialog", lambda dialog: seen.append(dialog.message))
         page.on("console", lambda message: seen.append(message.text))
-        page.goto(page_path.as_uri())
+        page.goto(everything.as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        figures, named = (page.locator(css).count() for css in ("figure svg", "figure[aria-label]"))
+        figures, named = (page.locator(css).count() for css in ("figure svg", "[role=img][aria-label]"))
         assert figures == named > 3
         assert page.locator("section h2").count() >= 6
+        letters = page.evaluate(_LETTERS)
+        assert letters, "no letters in the pictures"
+        assert min(letters) >= 7
+        page.emulate_media(media="print")
+        page.set_viewport_size({"width": 718, "height": 1000})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 718
         browser.close()
     assert seen == []
 
@@ -150,3 +170,64 @@ def test_picture_and_table_count_canceled_tasks_alike() -> None:
         }
     )
     assert lives_of(rows)["secs"].tolist() == [60, 120, 3600]
+
+
+NAMES = {
+    "markup": "<script>alert('x')</script>",
+    "Arabic": "\u0645\u062d\u0645\u062f <admin@example.com>",
+    "turned around": "a\u202egnp.exe",
+    "long": "very." + "long" * 60 + "@example.com",
+    "signs and scripts": "\U0001f469\U0001f3fd\u200d\U0001f680 \u6f22\u5b57 \u0e44\u0e17\u0e22",
+    "lines": "two\nlines\tand tab\x00\x1b[31m",
+    "empty": "",
+    "blank": "   ",
+    "dollars": "$x_1$ and $",
+    "nan": "nan",
+}
+
+
+def test_a_name_of_any_kind_is_one_line_of_text(tmp_path: Path) -> None:
+    """Nothing that turns or hides its neighbours, no break, no formula, no warning; at most 80 characters."""
+    generator = np.random.default_rng(2)
+    frame = attempts().assign(labeler=generator.choice(np.array([*NAMES.values()], object), 600))
+    page = rf.quality.report({"attempts": frame}, tmp_path / "report.html").read_text("utf-8")
+    heads = [html.unescape(head) for head in re.findall(r'<th scope="row">(.*?)</th>', page, re.DOTALL)]
+    assert {
+        NAMES["markup"],
+        NAMES["Arabic"],
+        NAMES["dollars"],
+        "(empty)",
+        "nan",
+        "two lines and tab\ufffd\ufffd[31m",
+    } <= {*heads}
+    for head in heads:
+        assert 0 < len(head) <= 80
+        assert head == " ".join(head.split())
+        assert not re.search(r"[\x00-\x1f\u202a-\u202e\u2066-\u2069]", head)
+    assert "<script>alert" not in page
+
+
+def test_what_nobody_decided_is_no_empty_picture(tmp_path: Path) -> None:
+    """Undecided attempts and audits make tables and sentences that say so."""
+    undecided = attempts().assign(passed=None, duration_secs=None)
+    audits = pd.DataFrame(
+        {"task_id": ["t1"], "audit_source": "customer", "audit_result": "commented", "audited_at": "2026-01-09"}
+    ).assign(audit_time_secs=None)
+    page = rf.quality.report({"attempts": undecided, "audits": audits, "tasks": tasks()}, tmp_path / "r.html")
+    text = page.read_text("utf-8")
+    assert "no first audit decided anything" in text
+    assert "minutes of auditing" not in text
+    assert "<strong>Drift</strong>: No row of any period is decided." in text
+    told = re.findall(r'role="img" aria-label="(.*?)"', text)
+    assert not [alt for alt in told if alt.startswith(("Pass rates", "Shares of accepted"))]
+
+
+def test_thousands_of_labelers_are_shown_by_their_ends(tmp_path: Path) -> None:
+    """The best and the worst hundred; the picture says how many lie between."""
+    names = [f"w{number:05d}" for number in range(1000)]
+    frame = pd.DataFrame({"labeler": names * 2, "passed": [True] * 1500 + [False] * 500, "duration_secs": 9.0})
+    frame = frame.assign(quality_task_id="q", attempt_number=1)
+    text = rf.quality.report({"attempts": frame}, tmp_path / "r.html").read_text("utf-8")
+    assert "The first and the last 100 of 1,000" in text
+    assert text.count('<th scope="row">w') == 200
+    assert len(text) < 3_000_000
