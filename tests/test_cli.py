@@ -628,14 +628,13 @@ def test_export_with_a_filter_that_shifts_needs_rewrite(shell: Shell) -> None:
 
 
 def test_quality_report_writes_a_page_of_an_exported_folder(shell: Shell) -> None:
-    """Its path is printed; with --json also what went into it; a folder that is none is wrong usage."""
+    """It says where the page lies and what went into it; a folder that is none is wrong usage."""
     shell.run("submit", "texts.csv", *SUBMIT_TEXTS)
     shell.run("export", "tasks", "texts")
-    done = shell.run("quality", "report", "texts", "--out", "page.html")
-    assert (done.returncode, done.stdout) == (0, "page.html\n")
+    done = shell.run("quality", "report", "texts", "--out", "page.html", "--json")
+    assert (done.returncode, json.loads(done.stdout)["page"]) == (0, "page.html")
+    assert json.loads(done.stdout)["rows"]["tasks"] == 3
     assert "3 tasks" in (shell.folder / "page.html").read_text("utf-8")
-    told = json.loads(shell.run("quality", "report", "texts", "--out", "page.html", "--json").stdout)
-    assert (told["page"], told["rows"]["tasks"]) == ("page.html", 3)
     assert shell.run("quality", "report", "elsewhere").returncode == 2
 
 
