@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+#: Of pyspark's own sockets, which 4.0 leaves to the garbage collector.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:unclosed <socket:ResourceWarning",
+    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning",
+)
+
 SOME = [small_task(index, gap_ms=300) for index in range(1_300)][::-1]
 
 

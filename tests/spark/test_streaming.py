@@ -12,6 +12,12 @@ from listing import START, Listing, small_task, stamp
 if TYPE_CHECKING:
     from pathlib import Path
 
+#: Of pyspark's own sockets, which 4.0 leaves to the garbage collector.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:unclosed <socket:ResourceWarning",
+    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning",
+)
+
 SOME = [small_task(index, gap_ms=300) for index in range(400)][::-1]
 
 

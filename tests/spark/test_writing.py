@@ -16,6 +16,12 @@ import refonte_frames as rf
 if TYPE_CHECKING:
     from pathlib import Path
 
+#: Of pyspark's own sockets, which 4.0 leaves to the garbage collector.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:unclosed <socket:ResourceWarning",
+    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning",
+)
+
 OPTIONS = {
     "type": "categorization",
     "columns": json.dumps({"attachment": "text"}),
