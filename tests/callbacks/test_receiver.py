@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -184,6 +185,25 @@ def test_a_receiver_that_others_can_reach_says_that_the_key_comes_in_clear(tmp_p
             _, said[host] = process.communicate(timeout=30)
     assert "in plain HTTP: the auth key comes" in said["0.0.0.0"]
     assert said["127.0.0.2"] == ""
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="a call of Linux")
+def test_a_full_disk_acknowledges_nothing_and_loses_nothing(tmp_path: Path) -> None:
+    """Answered with 503, which the service repeats; with room again the same process takes it."""
+    large = [json.dumps({"event": number, "filling": "x" * 100_000}).encode() for number in range(9)]
+    with receiving(tmp_path) as (url, process):
+        deliver(url, task_body(1))
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))
+        statuses = [deliver(url, body)[0] for body in large]
+        assert set(statuses) == {200, 503}
+        acknowledged = len(rf.callbacks.received(tmp_path))
+        assert acknowledged == 1 + statuses.count(200)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        assert [deliver(url, body)[0] for body in large] == [200] * 9
+        assert len(rf.callbacks.received(tmp_path)) == 10
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=30)[1]
+    assert said.count("answered with 503") == statuses.count(503)
 
 
 def test_broken_requests_of_strangers_write_no_line(tmp_path: Path) -> None:

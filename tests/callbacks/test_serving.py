@@ -23,12 +23,12 @@ import refonte_frames as rf
 from refonte_frames.callbacks.serving import run
 sock = socket.create_server(("127.0.0.1", 0))
 print(sock.getsockname()[1], flush=True)
-run(rf.callbacks.app(sys.argv[1], auth_key="key"), sock, head_secs=0.3)
+run(rf.callbacks.app(sys.argv[1], auth_key="key", body_timeout_secs=0.3), sock, head_secs=0.3)
 """
 
 
-def test_a_client_that_never_finishes_its_headers_is_hung_up_on(tmp_path: Path) -> None:
-    """Else a few thousand of them would take all connections, without knowing any key."""
+def test_a_client_that_never_finishes_is_hung_up_on(tmp_path: Path) -> None:
+    """Its head or its body: else a few thousand of them would take all connections; a body may come again."""
     command = [sys.executable, "-c", IMPATIENT, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -36,6 +36,10 @@ def test_a_client_that_never_finishes_its_headers_is_hung_up_on(tmp_path: Path) 
         try:
             with socket.create_connection(place, timeout=30) as silent, socket.create_connection(place, 30) as slow:
                 slow.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n")
+                with socket.create_connection(place, 30) as half:
+                    head = b"POST / HTTP/1.1\r\nHost: x\r\nrefonte-ai--callback-auth: key\r\nContent-Length: 9\r\n\r\n"
+                    half.sendall(head + b'{"task')
+                    assert half.recv(100).startswith(b"HTTP/1.1 408")
                 assert [silent.recv(100), slow.recv(100)] == [b"", b""]
         finally:
             process.terminate()
