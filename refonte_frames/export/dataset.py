@@ -128,12 +128,14 @@ class Manifest(Struct, frozen=True, kw_only=True):
 class Job(Struct, frozen=True):
     """One window of a run, with the bounds that an increment adds to the folder's filters.
 
-    With `announced_upto` it is no window, but the tasks that callbacks announced up to this number.
+    With `spans` it is several, each from one time of creation to another, which are read one after the other into the
+    same files; with `announced_upto` it is none, but the tasks that callbacks announced up to this number.
     """
 
     start: int | None = None
     end: int | None = None
     batch: str | None = None
+    spans: tuple[tuple[int, int], ...] = ()
     updated_after: int | None = None
     completed_after: int | None = None
     created_since: int | None = None

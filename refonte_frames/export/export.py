@@ -441,7 +441,7 @@ class _Exporter:
                     if not stop.is_set():
                         put(done)
 
-            windows = [_window_of(run.plan.jobs[index]) for index in left]
+            windows = [_windows_of(run.plan.jobs[index])[0] for index in left]
             for done in run_windows(windows, work, workers=workers, stop=stop):
                 run.note(done)
 
@@ -459,19 +459,23 @@ class _Sources:
     def __init__(self, run: Run, source_of: Callable[[Job], Source]) -> None:
         self._sources: dict[Job, Source] = {}
         for job in run.plan.jobs:
-            bound = structs.replace(job, start=None, end=None, batch=None)
+            bound = _bound_of(job)
             if bound not in self._sources:
                 self._sources[bound] = source_of(bound)
         for index, done in run.done.items():
             job = run.plan.jobs[index]
-            self.of(job).border.own(done.border, _window_of(job))
+            self.of(job).border.own(done.border, _windows_of(job)[0])
 
     def of(self, job: Job) -> Source:
-        return self._sources[structs.replace(job, start=None, end=None, batch=None)]
+        return self._sources[_bound_of(job)]
 
 
-def _window_of(job: Job) -> Window:
-    return Window(job.start, job.end, job.batch)
+def _bound_of(job: Job) -> Job:
+    return structs.replace(job, start=None, end=None, batch=None, spans=())
+
+
+def _windows_of(job: Job) -> list[Window]:
+    return [Window(*span) for span in job.spans] or [Window(job.start, job.end, job.batch)]
 
 
 def _expected(run: Run) -> int | None:
@@ -491,12 +495,15 @@ class _Reading:
     _drift: Drift = field(default_factory=Drift)
 
     def read(self, index: int) -> WindowDone:
-        return self.done(index, read_window(self.source, _window_of(self.job), self.emit))
+        tally = Tally()
+        for window in _windows_of(self.job):
+            tally.add(read_window(self.source, window, self.emit))
+        return self.done(index, tally)
 
     def done(self, index: int, tally: Tally) -> WindowDone:
         """Say that the window is finished, and what it came to."""
         tally.drift.add(self._drift)
-        border = self.source.border.owned(_window_of(self.job))
+        border = [task_id for window in _windows_of(self.job) for task_id in self.source.border.owned(window)]
         return WindowDone(index, self.part.finish(), tally.as_json(), border)
 
     def emit(self, batches: Batches) -> None:

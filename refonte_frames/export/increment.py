@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
+from math import ceil
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
@@ -37,6 +38,9 @@ _SECOND: Final = 1_000_000
 OVERLAP_MICROS: Final = 300 * _SECOND
 #: Nothing was updated or completed then yet: a service that finds something does not look at the bound.
 _FAR_FUTURE: Final = 4_102_444_800 * _SECOND
+#: Small windows that are read by the same worker, one after the other: a kill costs no more than these.
+_MOST_TOGETHER: Final = 50
+_JOBS_PER_WORKER: Final = 4
 #: A task in one of these will not come to another.
 _ENDED: Final = tuple(status for status in TASK_STATUSES if status != "pending")
 
@@ -233,16 +237,19 @@ class Planner:
         """Make windows of the times at which tasks were created that may have changed."""
         target = target_rows(int(held.members.sum()), self.client.max_workers)
         windows = windows_around(held.seconds.tolist(), held.members.tolist(), held.gaps.tolist(), target=target)
-        return [self._within(window) for window in windows]
+        spans = [self._within(window) for window in windows]
+        # A file for each table and each of many small windows would cost more than all that is in them.
+        together = min(_MOST_TOGETHER, ceil(len(spans) / (_JOBS_PER_WORKER * self.client.max_workers))) or 1
+        return [Job(spans=tuple(spans[first : first + together])) for first in range(0, len(spans), together)]
 
-    def _within(self, window: Window) -> Job:
+    def _within(self, window: Window) -> tuple[int, int]:
         """Keep to the folder's own bounds, which no whole second need respect."""
-        bounds, start, end = self.filters, window.start, window.end
-        if bounds.created_after is not None and start is not None:
-            start = max(start, bounds.created_after)
-        if bounds.created_before is not None and end is not None:
-            end = min(end, bounds.created_before)
-        return Job(start, end)
+        start, end = window.start or 0, window.end or 0
+        bounds = self.filters
+        return (
+            start if bounds.created_after is None else max(start, bounds.created_after),
+            end if bounds.created_before is None else min(end, bounds.created_before),
+        )
 
 
 def source_of(client: Client, filters: Filters, tables: tuple[str, ...], job: Job) -> Source:

@@ -124,6 +124,19 @@ def test_all_that_can_change_is_found_whatever_is_overlooked(
         assert_as_a_sweep(listing, root)
 
 
+def test_each_of_many_small_windows_is_one_request(root: Path) -> None:
+    """Several of them are read by one worker, into the same files."""
+    tasks = [pending(index) if index % 120 == 0 else small_task(index) for index in range(4_800)][::-1]
+    with Listing(tasks, ignores=UPDATED) as listing:
+        export(listing, root, audit_lookback=None)
+        listing.tasks = [small_task(index) for index in range(4_800)][::-1]
+        report = export(listing, root, fold=False, audit_lookback=None)
+        assert (report.windows, report.tasks_changed) == (40, 40)
+        # Four more find out what the service looks at, and two count.
+        assert len(listing.requests) == 40 + 4 + 2
+        assert report.rows["tasks"] == 4_800
+
+
 def test_what_lies_beside_the_base_is_known_too(root: Path) -> None:
     """A task that has ended there is not asked for again, and one that is still unfinished is."""
     with Listing(with_pending(100, 600), ignores=UPDATED) as listing:

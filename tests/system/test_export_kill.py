@@ -39,6 +39,14 @@ def later(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 NEW = later(OLD)
+#: Some of the old tasks are not worked on yet: windows of their own hold them.
+WAITING = [
+    {name: value for name, value in task.items() if name not in ("completed_at", "response", "audits")}
+    | {"status": "pending"}
+    if place % 900 == 0
+    else task
+    for place, task in enumerate(OLD)
+]
 
 
 @pytest.fixture
@@ -145,6 +153,7 @@ def test_an_increment_that_is_killed_at_any_change_ends_as_if_undisturbed(
 ) -> None:
     """The folder shows the old state or the new one, never a mixture; whichever way the changes were found."""
     listing.ignores = {ignores}
+    listing.tasks = WAITING if ignores else OLD
     base = tmp_path / "base"
     assert run(listing, base, 0).returncode == 0
     before = state(base)
