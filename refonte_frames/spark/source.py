@@ -26,6 +26,26 @@ class RefonteDataSource(DataSource):
     Register it once in a session, ``spark.dataSource.register(RefonteDataSource)``; the driver and all executors need
     this package and the environment variable ``REFONTE_API_KEY``. A key is never an option, since options show in
     plans, in the UI and in event logs.
+
+    Parameters
+    ----------
+    options : mapping of str to str
+        Of a read: ``table`` (tasks, audits, annotations, batches, attempts), the filters of `rf.portions.plan`,
+        ``columns``, ``rows_per_partition``, ``pushdown``, and of a stream ``lag_secs``. Of a write: ``path`` for the
+        receipts, the arguments of `rf.submit` (objects as JSON), ``finalize`` and ``max_workers``. Of both:
+        ``base_url``, and ``requests_per_sec`` with ``at_once``.
+
+    Raises
+    ------
+    InputError, ConfigError
+        For an unknown option, a key among them, or what cannot be kept where rows are spread over partitions.
+
+    Notes
+    -----
+    ``spark.read`` plans windows of ``created_at`` on the driver, one partition each, with every action of a query.
+    ``spark.readStream`` brings every task once, and then those that were updated or created since. ``df.write`` makes
+    one task of every row, exactly once by ids made of the rows, and publishes the receipts when all partitions are
+    through. The how-to "Read and submit with Spark" shows each.
     """
 
     def __init__(self, options: Any) -> None:

@@ -17,7 +17,7 @@ from listing import START, Listing, small_task, stamp
 
 import refonte_frames as rf
 from refonte_frames.export import portions
-from refonte_frames.shares import Turns, share_of
+from refonte_frames.shares import SharingClient, Turns, share_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -253,6 +253,25 @@ def test_a_rate_is_shared_by_those_who_work_at_once() -> None:
         assert {each.requests_per_sec for each in cut} == {20.0}
         cut = planned(listing, rows=100, requests_per_sec=60.0)
         assert {each.requests_per_sec for each in cut} == {60.0 / len(cut)}
+
+
+def test_every_request_of_a_sharing_client_takes_a_turn(environment: pytest.MonkeyPatch) -> None:
+    """Plans, counts and pages alike."""
+    del environment
+
+    class Counted(Turns):
+        taken = 0
+
+        def wait_secs(self, now: float) -> float:
+            Counted.taken += 1
+            return super().wait_secs(now)
+
+    with Listing(SOME) as listing:
+        client = SharingClient(requests_per_sec=1e6, base_url=listing.base_url, max_workers=4)
+        client._turns = Counted(1e6)
+        ids_of(rf.portions.plan(rows=300, client=client), client=client.for_one_run())
+        assert Counted.taken == len(listing.requests) > 20
+        client.close()
 
 
 @given(st.floats(0.1, 1e4), st.one_of(st.none(), st.integers(1, 64)), st.integers(0, 200))
