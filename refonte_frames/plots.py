@@ -1,12 +1,15 @@
 """Draws the tables of `refonte_frames.quality` with matplotlib; computes nothing that is not in them.
 
-Every function takes a table, draws on ``ax`` (a new figure by default) and returns the axes. Colours are those of Okabe
-and Ito, which colour-blind people tell apart, and no meaning hangs on a colour alone. No setting outlives a call.
+Every function takes a table, draws on ``ax`` (a new figure by default) and returns the axes, which a notebook shows as
+a picture; ``axes.figure.savefig(path)`` writes it. Colours are those of Okabe and Ito, which colour-blind people tell
+apart, and no meaning hangs on a colour alone. No setting outlives a call.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import io
 import re
 import unicodedata
 import warnings
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
 __all__ = [
@@ -670,7 +674,18 @@ def _axes(ax: Axes | None, *, width: float = 7.0, height: float = 4.0) -> Axes:
         from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
         raise _needs_extra(error) from error
-    return Figure(figsize=(width, height), layout="constrained").subplots()
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    for each in (figure, axes):
+        # A notebook shows pyplot's figures, of which this is none, and takes others for text unless they say this.
+        vars(each)["_repr_png_"] = functools.partial(_png, figure)
+    return axes
+
+
+def _png(figure: Figure) -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, format="png", bbox_inches="tight")
+    return file.getvalue()
 
 
 def _matrix(cells: NDArray[np.float64], names: list[str], ax: Axes | None) -> Axes:

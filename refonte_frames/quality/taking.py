@@ -111,6 +111,8 @@ def decided(column: pd.Series[Any]) -> tuple[NDArray[np.bool_], NDArray[np.bool_
         It holds something else.
     """
     known = column.notna().to_numpy(dtype=bool)
+    if is_bool_dtype(column.dtype) and not isinstance(column.dtype, pd.CategoricalDtype):
+        return known, column.fillna(value=False).to_numpy(dtype=bool)
     # As objects: a text such as "false" would be true, and so would any number.
     values = column[known].astype(object)
     if not values.map(lambda value: isinstance(value, bool | np.bool_ | Number) and value in (0, 1)).all():

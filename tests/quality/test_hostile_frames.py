@@ -306,3 +306,19 @@ def test_half_of_a_character_is_told_by_its_row() -> None:
     frame = ATTEMPTS.assign(labeler=pd.Series(["ana"] * 39 + ["\ud800"], dtype=object))
     with pytest.raises(rf.InputError, match="Row 39 of the column 'labeler' holds half of a character"):
         quality.labeler_rates(frame)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.Categorical([True, False, None]),
+        pd.array([True, False, None], "boolean"),
+        pd.array([1.0, 0.0, np.nan]),
+        pd.array([True, False, None], pd.ArrowDtype(pa.bool_())),
+        pd.Series([True, False, None], dtype=object),
+    ],
+)
+def test_outcomes_of_every_type_count_alike(values: Any) -> None:
+    """True, false and null, also as 1 and 0 and as categories."""
+    found = quality.labeler_rates(pd.DataFrame({"labeler": "ana", "passed": values})).iloc[0]
+    assert (found["n"], found["k"], found["n_missing"]) == (2, 1, 1)

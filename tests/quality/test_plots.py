@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -119,3 +120,11 @@ def test_every_colour_stands_out_from_white() -> None:
 
     for colour in (plots._BLUE, plots._ORANGE, plots._GREEN, plots._RED, plots._GREY):
         assert 1.05 / (luminance(colour) + 0.05) >= 3
+
+
+def test_a_notebook_shows_what_was_drawn() -> None:
+    """Axes and figure are pictures there, though pyplot knows nothing of them."""
+    axes = plots.funnel(quality.labeler_rates(FRAMES["some"]))
+    for shown in (axes, axes.figure):
+        assert shown._repr_png_().startswith(b"\x89PNG")
+    assert pickle.loads(pickle.dumps(axes.figure))._repr_png_().startswith(b"\x89PNG")
