@@ -179,12 +179,17 @@ class Material:
     keep: pa.Array | None = None
     drop: pa.Array | None = None
 
+    @property
+    def is_part(self) -> bool:
+        """Whether some of its tasks are left out."""
+        return self.keep is not None or (self.drop is not None and len(self.drop) > 0)
+
     def wanted(self, task_ids: pa.ChunkedArray) -> Any:
         """Say for each row of these tasks whether it is taken."""
         wanted = np.ones(len(task_ids), bool)
         if self.keep is not None:
             wanted &= pc.is_in(task_ids, value_set=self.keep).to_numpy()
-        if self.drop is not None and len(self.drop):
+        if self.drop is not None:
             wanted &= ~pc.is_in(task_ids, value_set=self.drop).to_numpy()
         return wanted
 
@@ -244,16 +249,19 @@ class Assembler:
 
     def _groups(self, table: str, materials: Sequence[Material], order: _Order, opened: ExitStack) -> Iterator[_Group]:
         """Find where the rows of each row group go."""
-        for position, material in enumerate(materials):
-            for name in material.files.get(table, ()):
-                file = _File(self.store, name, opened)
-                ranks = order.ranks(file.ids(), position, material)
-                end = 0
-                for index, rows in enumerate(file.sizes):
-                    start, end = end, end + rows
-                    group = _Group.of(file, index, ranks[start:end])
-                    if group is not None:
-                        yield group
+        files = [
+            (position, _File(self.store, name, opened))
+            for position, material in enumerate(materials)
+            for name in material.files.get(table, ())
+        ]
+        ranks = order.ranks([(position, file.ids()) for position, file in files], materials)
+        end = 0
+        for _, file in files:
+            for index, rows in enumerate(file.sizes):
+                start, end = end, end + rows
+                group = _Group.of(file, index, ranks[start:end])
+                if group is not None:
+                    yield group
 
 
 class _File:
@@ -291,32 +299,42 @@ class _Order:
 
     @classmethod
     def of(cls, store: Store, materials: Sequence[Material]) -> _Order:
-        tables: list[pa.Table] = []
+        read = [_heads(store, material) for material in materials]
+        heads = pa.concat_tables([_NO_HEADS, *read]).combine_chunks()
+        positions = np.repeat(np.arange(len(read)), [rows.num_rows for rows in read])
         repeated = {}
-        for position, material in enumerate(materials):
-            read = [_heads(store, name) for name in material.files.get("tasks", ())]
-            if not read:
-                continue
-            rows = pa.concat_tables(read)
-            rows = rows.filter(pa.array(material.wanted(rows["task_id"])))
-            for earlier in tables:
-                again = pc.is_in(rows["task_id"], value_set=earlier["task_id"].combine_chunks())
-                if pc.any(again).as_py():
-                    repeated[position] = rows["task_id"].filter(again).combine_chunks()
-                    rows = rows.filter(pc.invert(again))
-            tables.append(rows)
-        heads = pa.concat_tables(tables) if tables else _NO_HEADS
+        if pc.count_distinct(heads["task_id"]).as_py() < heads.num_rows:
+            is_again = _is_again(heads["task_id"], positions)
+            for position in np.unique(positions[is_again]).tolist():
+                again = heads.filter(pa.array(is_again & (positions == position)))
+                repeated[position] = again["task_id"].combine_chunks()
+            heads = heads.filter(pa.array(~is_again))
         heads = heads.take(pc.sort_indices(heads, [("created_at", "ascending"), ("task_id", "ascending")]))
         created = pc.fill_null(heads["created_at"].cast(pa.int64()), _NO_TIME).to_numpy()
         return cls(heads["task_id"].combine_chunks(), created, repeated)
 
-    def ranks(self, task_ids: pa.ChunkedArray, position: int, material: Material) -> Any:
-        """Return the places of rows by their tasks; -1 for rows that are not taken."""
-        ranks = pc.fill_null(pc.index_in(task_ids, value_set=self.ids), -1).to_numpy().copy()
-        ranks[~material.wanted(task_ids)] = -1
-        if position in self.repeated:
-            ranks[pc.is_in(task_ids, value_set=self.repeated[position]).to_numpy()] = -1
-        return ranks
+    def ranks(self, files: Sequence[tuple[int, pa.ChunkedArray]], materials: Sequence[Material]) -> Any:
+        """Return the places of the rows of files, one after the other, by their tasks; -1 for rows that are not taken.
+
+        Parameters
+        ----------
+        files : sequence of (int, pyarrow.ChunkedArray)
+            The position of the material that a file belongs to, and the ids of the tasks of its rows.
+        materials : sequence of Material
+            All of them.
+        """
+        runs = [_runs(task_ids) for _, task_ids in files]
+        # All at once: each look-up makes a table of all ids first.
+        heads = pa.chunked_array([chunk for tasks, _ in runs for chunk in tasks.chunks], pa.string())
+        ranks = pc.fill_null(pc.index_in(heads, value_set=self.ids), -1).to_numpy().copy()
+        end = 0
+        for (position, _), (tasks, _) in zip(files, runs, strict=True):
+            start, end = end, end + len(tasks)
+            if materials[position].is_part:
+                ranks[start:end][~materials[position].wanted(tasks)] = -1
+            if position in self.repeated:
+                ranks[start:end][pc.is_in(tasks, value_set=self.repeated[position]).to_numpy()] = -1
+        return np.repeat(ranks, np.concatenate([np.array([], np.int64), *(lengths for _, lengths in runs)]))
 
     def span(self, low: int, high: int) -> tuple[int | None, int | None]:
         """Return the first and last created_at of the tasks from one place to another."""
@@ -325,13 +343,33 @@ class _Order:
         return (int(known.min()), int(known.max())) if len(known) else (None, None)
 
 
+def _is_again(task_ids: pa.ChunkedArray, positions: Any) -> Any:
+    """Say which rows are of tasks that one of the earlier materials has as well; positions ascend."""
+    numbers = task_ids.combine_chunks().dictionary_encode().indices.to_numpy()
+    _, first_rows = np.unique(numbers, return_index=True)
+    return positions > positions[first_rows][numbers]
+
+
+def _runs(task_ids: pa.ChunkedArray) -> tuple[pa.ChunkedArray, Any]:
+    """Return the task of each run of rows, and how many rows it has: most rows are of the task of the row before."""
+    length = len(task_ids)
+    is_other = pc.not_equal(task_ids.slice(1), task_ids.slice(0, max(length - 1, 0))).to_numpy()
+    starts = np.concatenate([np.arange(min(length, 1)), np.flatnonzero(is_other) + 1])
+    return task_ids.take(pa.array(starts)), np.diff(starts, append=length)
+
+
 _NO_TIME: Final = -(2**63)
 _NO_HEADS: Final = pa.schema([("task_id", pa.string()), ("created_at", pa.timestamp("us", "UTC"))]).empty_table()
 
 
-def _heads(store: Store, name: str) -> pa.Table:
-    with open_moving(store, name) as file:
-        return pq.ParquetFile(file).read(columns=["task_id", "created_at"])
+def _heads(store: Store, material: Material) -> pa.Table:
+    """Read the ids and times of the tasks that are taken."""
+    read = [_NO_HEADS]
+    for name in material.files.get("tasks", ()):
+        with open_moving(store, name) as file:
+            read.append(pq.ParquetFile(file).read(columns=["task_id", "created_at"]).cast(_NO_HEADS.schema))
+    rows = pa.concat_tables(read)
+    return rows.filter(pa.array(material.wanted(rows["task_id"]))) if material.is_part else rows
 
 
 @dataclass(frozen=True, slots=True)
