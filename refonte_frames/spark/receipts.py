@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from refonte_frames.errors import InputError
+from refonte_frames.errors import InputError, JournalError
 from refonte_frames.export.places import store_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from refonte_frames.export.places import Store
 
-__all__ = ["Receipts"]
+__all__ = ["JOB_COLUMN", "Receipts"]
 
 _STAGING: Final = "_staging"
-_PREFIX: Final = "spark_job="
+#: Readers of the folder see the name of each job in a column of this name.
+JOB_COLUMN: Final = "spark_job"
+_PREFIX: Final = f"{JOB_COLUMN}="
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +42,39 @@ class Receipts:
     path: str
     job: str
 
+    def begin(self) -> None:
+        """Write to the folder before any row is sent, since afterwards nobody could say what became of the rows.
+
+        Raises
+        ------
+        InputError
+            It cannot be written to.
+        """
+        try:
+            self._store().write(f"{_STAGING}/{self.job}/_begun", b"")
+        except (OSError, ValueError) as error:
+            raise InputError(f"Receipts cannot be written to {self.path!r}: {error}. Nothing was sent.") from None
+
     def stage(self, name: str, parts: Path) -> None:
-        """Join the parts that a submission left into one file of this attempt."""
+        """Join the parts that a submission left into one file of this attempt.
+
+        Raises
+        ------
+        JournalError
+            The folder cannot be written to from here; the rows are safe.
+        """
         files = sorted(parts.glob("*.parquet")) if parts.exists() else []
         if not files:
             return
+        try:
+            self._join(name, files)
+        except OSError as error:
+            raise JournalError(
+                f"The rows were sent, and their receipts cannot be written to {self.path!r}: {error}. Write the same "
+                "rows again once it can be, and none is doubled."
+            ) from None
+
+    def _join(self, name: str, files: Sequence[Path]) -> None:
         with (
             self._store().create(f"{_STAGING}/{self.job}/{name}") as out,
             pq.ParquetWriter(out, pq.read_schema(files[0]), compression="zstd") as writer,

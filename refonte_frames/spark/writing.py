@@ -18,7 +18,7 @@ from refonte_frames.journal import Journal
 from refonte_frames.progress import say
 from refonte_frames.resources import batches
 from refonte_frames.shares import client_here, share_of
-from refonte_frames.spark.receipts import Receipts
+from refonte_frames.spark.receipts import JOB_COLUMN, Receipts
 from refonte_frames.upload.identity import RECIPE_VERSION
 from refonte_frames.upload.mapping import MappingRequest, resolve_mapping
 from refonte_frames.upload.preflight import inherited_parameters
@@ -72,13 +72,17 @@ def writer_of(options: WriteOptions, columns: Sequence[str], *, replaces: bool) 
         For a mapping that does not fit the columns, or an unknown or finished project or batch; nothing was sent.
     """
     arguments = {name: value for name, value in options.arguments.items() if name not in _OF_THE_RUN}
-    mapping = resolve_mapping(columns, MappingRequest(**arguments))
+    mapping = resolve_mapping([name for name in columns if name != JOB_COLUMN], MappingRequest(**arguments))
     client = client_here(options.base_url, key_fingerprint=None, max_workers=options.max_workers)
     inherited_parameters(client, mapping)
+    run_id = uuid.uuid4().hex
+    receipts = Receipts(options.path, run_id[:12])
+    receipts.begin()
     return SubmitWriter(
-        options=replace(options, base_url=client.base_url),
+        replace(options, base_url=client.base_url),
+        receipts,
         key_fingerprint=client.key_fingerprint,
-        run_id=uuid.uuid4().hex,
+        run_id=run_id,
         replaces=replaces,
     )
 
@@ -90,23 +94,26 @@ class SubmitWriter(DataSourceArrowWriter):
     a job the Idempotency-Keys are the same for each attempt, too.
     """
 
-    def __init__(self, options: WriteOptions, *, key_fingerprint: str, run_id: str, replaces: bool) -> None:
+    def __init__(
+        self, options: WriteOptions, receipts: Receipts, *, key_fingerprint: str, run_id: str, replaces: bool
+    ) -> None:
         self._options = options
+        self._receipts = receipts
         self._key_fingerprint = key_fingerprint
         self._run_id = run_id
         self._replaces = replaces
-        self._receipts = Receipts(options.path, run_id[:12])
 
     def write(self, iterator: Iterator[pa.RecordBatch]) -> WriterCommitMessage:
         """Submit one partition; runs on an executor."""
         context = TaskContext.get()
         partition, attempt = (context.partitionId(), context.taskAttemptId()) if context else (0, 0)
-        first = next((batch for batch in iterator if batch.num_rows), None)
+        rows = map(_without_job, iterator)
+        first = next((batch for batch in rows if batch.num_rows), None)
         if first is None:
             return Sent(partition, None)
         file = f"p{partition:05}-a{attempt}.parquet"
         with tempfile.TemporaryDirectory(prefix="refonte-spark-") as folder:
-            report = self._submitted(itertools.chain([first], iterator), Path(folder) / "rows.journal", partition, file)
+            report = self._submitted(itertools.chain([first], rows), Path(folder) / "rows.journal", partition, file)
         return Sent(partition, file, report.counts, report.requests_by_status, report.changed)
 
     def commit(self, messages: list[WriterCommitMessage | None]) -> None:
@@ -176,6 +183,18 @@ class SubmitWriter(DataSourceArrowWriter):
             return f" The batch {batch!r} was not finalized: rows of it have no task."
         batches.finalize(batch, client=client_here(self._options.base_url, key_fingerprint=self._key_fingerprint))
         return f" The batch {batch!r} is finalized."
+
+
+def _of_partition(error: RefonteError, partition: int, more: str = "") -> RefonteError:
+    """Begin the first line of an error with the partition: whoever reads it looks at one process of many."""
+    error.message = f"partition {partition}: {error.message}{more}"
+    error.args = (error.message,)
+    return error
+
+
+def _without_job(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Leave the column out that readers of receipts see: rows of a receipt may be submitted again."""
+    return batch.select([name for name in batch.schema.names if name != JOB_COLUMN])
 
 
 def _sum(counts: Iterable[dict[str, int]]) -> Counter[str]:

@@ -160,7 +160,23 @@ def test_what_is_wrong_with_all_rows_is_said_before_any_is_sent(spark: Any, worl
     ):
         with pytest.raises(Exception, match=says):
             write(rows, tmp_path / "receipts", world, **options)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Exception, match=r"Receipts cannot be written to .*Nothing was sent"):
+        write(rows, tmp_path / "file" / "receipts", world)
     assert total(world) == 0
+
+
+def test_rows_of_receipts_can_be_submitted_again(spark: Any, world: rf.Client, tmp_path: Path) -> None:
+    """Those that failed, once their reason is gone; the columns of the receipt are no part of what is sent."""
+    rows = texts(spark, 6, partitions=1).selectExpr("if(n = 3, '', text) as text", "n")
+    write(rows, tmp_path / "first", world)
+    failed = spark.read.parquet(str(tmp_path / "first")).where("outcome = 'failed'")
+    mended = failed.selectExpr("'mended' as text", *[name for name in failed.columns if name != "text"])
+    write(mended, tmp_path / "second", world, metadata="rest")
+    receipts = pd.read_parquet(tmp_path / "second")
+    assert receipts["outcome"].tolist() == ["created"]
+    (task,) = [task for task in tasks_of(world) if task["params"]["attachment"] == "mended"]
+    assert task["metadata"] == {"n": 3}
 
 
 def test_a_service_that_refuses_all_gives_the_job_up_and_keeps_receipts(
