@@ -64,6 +64,7 @@ _DURATIONS: Final = (
     *(0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 6 * 3600),
     *(86_400 * days for days in (1, 7, 30, 90, 365, 3650, 36_500)),
 )
+_FINER_DURATIONS: Final = (2, 3, 5, 20, 30, 120, 180, 300, 1200, 1800, 7200, 3 * 3600, 12 * 3600)
 _MOST_NAMED: Final = 60
 _LONGEST_NAME: Final = 32
 #: From this share on white is easier to read on the map's blue than black.
@@ -509,7 +510,8 @@ def time_and_correctness(card: pd.DataFrame, *, label: str = "labeler", ax: Axes
         _write(axes, _short(who), secs, rate, offset=(5, 3))
     if len(rows):
         axes.set_xscale("log")
-    axes.set(xlabel="median seconds of an attempt", ylabel="shrunk pass rate", ylim=(-0.02, 1.02))
+        _name_durations(axes, float(rows["median_secs"].min()), float(rows["median_secs"].max()))
+    axes.set(xlabel="median time of an attempt", ylabel="shrunk pass rate", ylim=(-0.02, 1.02))
     axes.legend(loc="lower right", frameon=False)
     return axes
 
@@ -715,6 +717,8 @@ def _name_durations(axes: Axes, first: float, last: float) -> None:
 
     low, high = first / 1.2, last * 1.2
     inside = [secs for secs in _DURATIONS if low <= secs <= high]
+    if len(inside) < 3:
+        inside = [secs for secs in sorted({*_DURATIONS, *_FINER_DURATIONS}) if low <= secs <= high]
     axes.set_xlim(low, high)
     axes.xaxis.set_major_locator(FixedLocator(inside if len(inside) > 1 else sorted({first, last})))
     axes.xaxis.set_minor_locator(NullLocator())
