@@ -49,7 +49,7 @@ Frames in, labels out: submit tables to the Refonte AI labeling API and export w
 
 The key is taken from REFONTE_API_KEY, never from an option. REFONTE_PROGRESS=0 hides the bars. Progress and remarks go
 to stderr, data to stdout. Exit codes: 0 all rows well, 1 some rows failed, 2 wrong usage or input, 3 refused by the
-service or not reached.
+service or not reached, 130 interrupted.
 
 \b
 Examples:

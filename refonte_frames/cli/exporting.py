@@ -171,8 +171,9 @@ def export_attempts(
     as_json: AsJson = False,
     base_url: BaseUrl = None,
 ) -> None:
-    """Export the attempts of labelers at training and evaluation tasks to Parquet.
+    """Export labelers' attempts at quality tasks to Parquet.
 
+    Quality tasks are training and evaluation tasks, whose right answers are known.
     Run the same line again to read all attempts once more; they take the place of the rows with the same id.
 
     \b
