@@ -72,6 +72,7 @@ class _Head(Struct, gc=False):
 
 _decode_head = msgspec.json.Decoder(_Head).decode
 _decode_text = msgspec.json.Decoder(str).decode
+_decode_list = msgspec.json.Decoder(list[Raw]).decode
 
 
 def empty(table: str) -> pa.Table:
@@ -306,7 +307,7 @@ def _attachment(raw: Raw) -> str | None:
 
 def _attachment_list(raw: Raw) -> list[str | None] | None:
     try:
-        return [_attachment(item) for item in msgspec.json.decode(raw, type=list[Raw])]
+        return [_attachment(item) for item in _decode_list(raw)]
     except (msgspec.ValidationError, RecursionError):
         return None
 

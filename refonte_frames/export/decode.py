@@ -50,6 +50,11 @@ _Int16 = Annotated[int, Meta(ge=-(2**15), le=2**15 - 1)]
 _Text = str | None | UnsetType
 _Bool = bool | None | UnsetType
 
+# Made once: to make one costs several times as much as to read such a part with it.
+_decode_object: Final = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode_objects: Final = msgspec.json.Decoder(list[dict[str, Raw]]).decode
+_decode_number: Final = msgspec.json.Decoder(int | float).decode
+
 #: Levels that the parts of a task may have: the page, its list and the task are three themselves.
 _PART_DEPTH: Final = MAX_DEPTH - 3
 
@@ -218,7 +223,7 @@ class PageDecoder:
             return self._doc.decode(raw)
         except (msgspec.ValidationError, RecursionError):
             try:
-                keys: dict[str, Raw] = msgspec.json.decode(raw, type=dict[str, Raw])
+                keys = _decode_object(raw)
             except msgspec.ValidationError:
                 raise ReplyError(f"{where} holds something else than an object at {path}.", path=path) from None
             return _loose_task(keys, where, path)
@@ -309,7 +314,7 @@ def _loose_task(keys: Mapping[str, Raw], where: str, path: str) -> TaskDoc:
 
 def _loose_audits(raw: Raw) -> list[AuditDoc] | None:
     try:
-        listed: list[dict[str, Raw]] = msgspec.json.decode(raw, type=list[dict[str, Raw]])
+        listed = _decode_objects(raw)
     except (msgspec.ValidationError, RecursionError):
         return None
     sorted_out = [_sorted_out(keys, _AUDIT_FIELDS) for keys in listed]
@@ -353,7 +358,7 @@ def object_text(keys: Mapping[str, str]) -> str | None:
 def object_of(raw: Raw) -> dict[str, Raw] | None:
     """Read one level of an object; None when it is something else."""
     try:
-        return msgspec.json.decode(raw, type=dict[str, Raw])
+        return _decode_object(raw)
     except (msgspec.ValidationError, RecursionError):
         return None
 
@@ -365,7 +370,7 @@ def number_of(raw: Raw) -> float | None:
     (165.0, None, None)
     """
     try:
-        value = msgspec.json.decode(raw, type=int | float)
+        value = _decode_number(raw)
     except (msgspec.ValidationError, RecursionError):
         return None
     if isinstance(value, float):

@@ -71,6 +71,7 @@ _LAST: Final = {"annotations": 0, "relationships": 2, "links": 2, "events": 3, "
 _NO_ATTRIBUTES: Final = Raw(b"{}")
 
 _decode_rows = msgspec.json.Decoder(list[Raw]).decode
+_decode_string = msgspec.json.Decoder(str).decode
 
 
 def flatten(response: Raw, task_type: str | None) -> Answer:
@@ -405,7 +406,7 @@ def _kind(raw: Raw) -> str:
 
 def _string(raw: Raw) -> str | None:
     try:
-        return msgspec.json.decode(raw, type=str)
+        return _decode_string(raw)
     except msgspec.ValidationError:
         return None
 

@@ -102,9 +102,12 @@ def _typed(found: dict[int, str], length: int) -> pa.Array:
     return pa.array(values, pa.string())
 
 
+_decode_number = msgspec.json.Decoder(int | float).decode
+
+
 def _number(text: str) -> float:
     """Read a number that stays what it is; a large integer is an id more often than not, and would be rounded."""
-    value = msgspec.json.decode(text, type=int | float)
+    value = _decode_number(text)
     if isinstance(value, int) and abs(value) > _EXACT:
         raise OverflowError(text)
     return float(value)
