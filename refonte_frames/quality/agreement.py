@@ -148,6 +148,8 @@ def _domain(votes: Votes, level: str) -> NDArray[Any]:
         raise InputError(
             f"level={level!r} needs labels that are numbers; among them is {votes.classes[0]!r}."
         ) from None
+    if not np.isfinite(numbers).all():
+        raise InputError(f"level={level!r} needs labels that are numbers; one of them is infinite or none.")
     if not (np.diff(numbers) > 0).all():
         raise InputError(f"level={level!r}: two labels are the same number written in two ways.")
     return numbers

@@ -303,9 +303,20 @@ def _polygons(rows: pd.DataFrame, sides: NDArray[np.float64], turned: NDArray[np
     return found
 
 
+def _points(vertices: Any) -> NDArray[np.float64]:
+    """Give corners, which are objects with x and y or pairs, as rows of a table; none where they are something else."""
+    given = list(vertices) if isinstance(vertices, list | tuple | np.ndarray) else []
+    pairs = [(each.get("x"), each.get("y")) if isinstance(each, dict) else each for each in given]
+    try:
+        points = np.array(pairs, float)
+    except (TypeError, ValueError):
+        return np.empty((0, 2))
+    return points if points.ndim == 2 and points.shape[1] == 2 else np.empty((0, 2))
+
+
 def _polygon(vertices: Any) -> Any:
-    points = [(point["x"], point["y"]) for point in vertices] if isinstance(vertices, list | tuple | np.ndarray) else []
-    if len(points) < _FEWEST_VERTICES or not np.isfinite(np.array(points, float)).all():
+    points = _points(vertices)
+    if len(points) < _FEWEST_VERTICES or not np.isfinite(points).all():
         return None
     shapely = need_extra("shapely")
     polygon = shapely.Polygon(points)

@@ -108,8 +108,8 @@ def dawid_skene(labels: Any, *, max_iter: int = 10_000, tol: float = 1e-12) -> D
     """
     votes = votes_of(labels, allows_repeats=True)
     _refuse_too_many(votes)
-    if max_iter < 1 or tol < 0:
-        raise InputError("max_iter is at least 1 and tol at least 0.")
+    if not isinstance(max_iter, int) or max_iter < 1 or not tol >= 0:
+        raise InputError("max_iter is a whole number of at least 1, and tol is at least 0.")
     fit = _Fit(votes)
     trace: list[float] = []
     converged = False
@@ -322,7 +322,7 @@ def confusion(labels: Any, gold: Any) -> pd.DataFrame:
     Raises
     ------
     InputError
-        No answered task has a known truth.
+        No answered task has a known truth, one has several, or truths are of another type than answers.
 
     Examples
     --------
@@ -369,7 +369,7 @@ def accuracy(labels: Any, gold: Any, *, min_n: int = _ENOUGH_ANSWERS, conf: floa
     Raises
     ------
     InputError
-        No answered task has a known truth.
+        No answered task has a known truth, one has several, or truths are of another type than answers.
 
     Examples
     --------
@@ -406,13 +406,27 @@ def _with_truth(labels: Any, gold: Any) -> tuple[pd.DataFrame, int]:
         raise InputError("None of the tasks that were answered has a known truth: do the ids in `gold` match `task`?")
     rows = rows[has_truth].reset_index(drop=True)
     rows["truth"] = rows["task"].map(known)
+    _refuse_other_types({*rows["answer"]}, {*rows["truth"]})
     return rows, int((~has_truth).sum()) + votes.n_excluded
 
 
+def _refuse_other_types(answers: set[Any], truths: set[Any]) -> None:
+    """Refuse truths that no answer can ever equal, such as the number 1 where answers are the text "1"."""
+    if not answers & truths and {str(each) for each in answers} & {str(each) for each in truths}:
+        told = [f"{type(next(iter(each))).__name__} ({next(iter(each))!r})" for each in (answers, truths)]
+        raise InputError(
+            f"Answers are of the type {told[0]} and truths of the type {told[1]}, so that none can be right."
+        )
+
+
 def _truths(gold: Any) -> dict[Any, Any]:
-    if isinstance(gold, pd.Series):
-        return dict(gold.dropna().items())
     if isinstance(gold, dict):
-        return dict(pd.Series(gold, dtype=object).dropna().items())
-    frame = take(as_pandas(gold), "task", "label", of="Truths").dropna()
+        gold = pd.Series(gold, dtype=object)
+    if isinstance(gold, pd.Series):
+        frame = pd.DataFrame({"task": gold.index, "label": gold.to_numpy(object)}).dropna()
+    else:
+        frame = take(as_pandas(gold), "task", "label", of="Truths").dropna()
+    frame = frame.drop_duplicates()
+    if (twice := frame["task"].duplicated()).any():
+        raise InputError(f"Task {frame.loc[twice, 'task'].iloc[0]!r} has several truths; keep one of them.")
     return dict(zip(frame["task"], frame["label"], strict=True))

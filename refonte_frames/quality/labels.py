@@ -19,7 +19,7 @@ from refonte_frames.export.decode import TaskDoc
 from refonte_frames.export.drift import Drift
 from refonte_frames.export.tables import to_pandas
 from refonte_frames.frames import as_pandas
-from refonte_frames.quality.taking import moments
+from refonte_frames.quality.taking import KINDS, moments
 from refonte_frames.schemas import ANNOTATIONS, LABELS
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ _ELEMENT_COLUMNS: Final = tuple(
     for name in ANNOTATIONS.names
     if name not in ("task_id", "project", "batch", "type", "completed_at", "exported_at")
 )
-_KINDS: Final = ("training", "evaluation", "unknown")
 
 
 def labels_from(
@@ -192,8 +191,8 @@ class _Answer:
 
 
 def _of_kind(rows: pd.DataFrame, kind: str) -> pd.DataFrame:
-    if kind not in _KINDS:
-        raise InputError(f"kind={kind!r}: there are {', '.join(_KINDS)}.")
+    if kind not in KINDS:
+        raise InputError(f"kind={kind!r}: there are {', '.join(KINDS)}.")
     _require(rows, "kind")
     return rows[(rows["kind"] == kind).fillna(value=False)]
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from refonte_frames.errors import InputError
 from refonte_frames.frames import as_pandas
-from refonte_frames.quality.taking import checked_conf, decided, key_list, need_extra, take
+from refonte_frames.quality.taking import KINDS, checked_conf, decided, key_list, need_extra, take
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -276,6 +276,8 @@ def labeler_rates(
     ------
     ColumnError
         A column is missing.
+    InputError
+        There is no such kind, or `target` is no rate.
     ImportError
         Without the extra ``[quality]``.
 
@@ -291,8 +293,10 @@ def labeler_rates(
     Traceback (most recent call last):
     refonte_frames.errors.ColumnError: Attempts need a column 'who', and the frame has none. ...
     """
-    keys = key_list(by)
+    keys = [name for name in key_list(by) if name != "kind"]
     every = _with_kind(attempts, keys)
+    if kind is not None and kind not in (*KINDS, *every["kind"].dropna().unique()):
+        raise InputError(f"kind={kind!r}: there are {', '.join(KINDS)}.")
     rows = every if kind is None else every[(every["kind"] == kind).fillna(value=False)]
     counted = tally(rows, [*keys, "kind"], "passed")
     groups = [_judged(group, target, min_n, conf) for _, group in counted.groupby("kind", dropna=False, sort=True)]
@@ -324,7 +328,7 @@ def _judged(counted: pd.DataFrame, target: float | None, min_n: int, conf: float
 def _verdict(rates: pd.DataFrame, target: float | None) -> pd.Series[Any]:
     verdict = pd.Series(pd.NA, index=rates.index, dtype="string")
     if target is not None:
-        if not 0 <= target <= 1:
+        if isinstance(target, str) or not 0 <= target <= 1:
             raise InputError(f"target={target!r} is no rate: give one from 0 to 1.")
         has_any = rates["n"] > 0
         verdict[has_any] = "unclear"

@@ -53,7 +53,7 @@ def report(
     Raises
     ------
     InputError
-        There is nothing to report on.
+        There is nothing to report on, or `target` is no rate.
     ImportError
         Without the extras ``[quality]`` and ``[plot]``.
 
@@ -73,6 +73,8 @@ def report(
     Traceback (most recent call last):
     refonte_frames.errors.InputError: There is nothing to report on: pass tasks, audits or attempts.
     """
+    if target is not None and (isinstance(target, str) or not 0 <= target <= 1):
+        raise InputError(f"target={target!r} is no rate: give one from 0 to 1.")
     page = Path(path).expanduser()
     tables = _tables(export_or_tables)
     if not any(len(tables.get(name, ())) for name in ("tasks", "audits", "attempts", "labels")):

@@ -23,11 +23,24 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Keys", "checked_conf", "decided", "key_list", "moments", "need_extra", "numbers", "seconds_of", "take"]
+__all__ = [
+    "KINDS",
+    "Keys",
+    "checked_conf",
+    "decided",
+    "key_list",
+    "moments",
+    "need_extra",
+    "numbers",
+    "seconds_of",
+    "take",
+]
 
 #: The name of a column, or of several; an empty list is one group of everything.
 Keys = str | Sequence[str]
 
+#: Of quality tasks and the attempts at them.
+KINDS: Final = ("training", "evaluation", "unknown")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _NANOS: Final = 1e9
 #: What every count and rate is called; a group of such a name would be overwritten.

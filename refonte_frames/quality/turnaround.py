@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
+from pandas.tseries.frequencies import to_offset
 
 from refonte_frames.errors import InputError
 from refonte_frames.frames import as_pandas
@@ -28,8 +29,9 @@ _PACE_DAYS: Final = 7
 _DRAWS: Final = 1000
 _DAY_SECS: Final = 86_400.0
 _HOUR_SECS: Final = 3600.0
+_MOST_PERIODS: Final = 5_000_000
 #: Finer than a day, periods are counted in absolute time: a clock that is set back has one hour twice.
-_CALENDAR: Final = ("D", "W", "M", "Q", "Y")
+_CALENDAR: Final = ("D", "W", "M", "Q", "Y", "d", "w")
 
 
 def survival_curve(duration: ArrayLike, observed: ArrayLike, conf: float = 0.95) -> pd.DataFrame:
@@ -320,8 +322,9 @@ def _poisson(n: NDArray[np.float64], conf: float) -> tuple[NDArray[np.float64], 
 def _periods(times: pd.Series[Any], freq: str, tz: str) -> tuple[pd.Series[Any], pd.DatetimeIndex]:
     """Give the period of each time, and all periods from the first to the last."""
     local = times.dt.tz_convert(tz)
-    if freq.lstrip("0123456789")[:1].upper() not in _CALENDAR:
+    if freq.lstrip("0123456789")[:1] not in _CALENDAR:
         starts = local.dt.floor(freq)
+        _refuse_too_many_periods(starts, freq)
         every = (
             pd.date_range(starts.min(), starts.max(), freq=freq, tz=tz) if len(starts) else pd.DatetimeIndex([], tz=tz)
         )
@@ -330,6 +333,14 @@ def _periods(times: pd.Series[Any], freq: str, tz: str) -> tuple[pd.Series[Any],
     spanned = pd.period_range(plain.min(), plain.max(), freq=freq) if len(plain) else pd.PeriodIndex([], freq=freq)
     every = spanned.to_timestamp()
     return _begun(pd.DatetimeIndex(plain.dt.start_time), tz).to_series(index=times.index), _begun(every, tz)
+
+
+def _refuse_too_many_periods(starts: pd.Series[Any], freq: str) -> None:
+    nanos = starts.astype("int64")
+    # As Python's integers: a difference of pandas' times ends after 292 years.
+    count = (int(nanos.max()) - int(nanos.min())) // to_offset(freq).nanos if len(nanos) else 0
+    if count > _MOST_PERIODS:
+        raise ValueError(f"{count:,} periods lie between the first and the last row")
 
 
 def _begun(midnights: pd.DatetimeIndex, tz: str) -> pd.DatetimeIndex:

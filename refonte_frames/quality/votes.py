@@ -97,7 +97,13 @@ def votes_of(labels: Any, *, allows_repeats: bool = False, needs_workers: bool =
 
 
 def _coded(column: pd.Series[Any]) -> tuple[NDArray[np.int64], list[Any]]:
-    codes, values = pd.factorize(column, sort=False, use_na_sentinel=True)
+    try:
+        codes, values = pd.factorize(column, sort=False, use_na_sentinel=True)
+    except TypeError:
+        raise InputError(
+            f"The column {column.name!r} holds lists or dicts, which are no labels: make texts of them first, such as "
+            f"frame[{column.name!r}].map(json.dumps)."
+        ) from None
     known = values.tolist()
     order = sorted(range(len(known)), key=lambda at: _rank(known[at]))
     place = np.empty(len(known) + 1, np.int64)

@@ -174,3 +174,17 @@ def test_responses_become_shapes_of_named_people() -> None:
     errors = rf.quality.box_accuracy(shapes, gold).set_index("labeler")
     assert errors["tp"].to_dict() == {"ana": 1, "bob": 1, "cy": 0}
     assert errors["fn"].to_dict() == {"ana": 0, "bob": 0, "cy": 1}
+
+
+@pytest.mark.parametrize(
+    "corners_of",
+    [[(0, 0), (10, 0), (0, 10)], ((0, 0), (10, 0), (0, 10)), np.array([[0, 0], [10, 0], [0, 10]])],
+)
+def test_corners_may_be_pairs(corners_of: Any) -> None:
+    """As other libraries write them; what is neither is no polygon."""
+    whole = polygon((0, 0), (10, 0), (0, 10))
+    rows = drawn(ana=[whole], bob=[{"geometry": "polygon", "vertices": corners_of}])
+    assert score(rf.quality.box_agreement(rows)) == approx(1)
+    for odd in ("abc", [1, 2, 3], [{"x": 1}] * 3, [(1, 2, 3)] * 3):
+        rows = drawn(ana=[whole], bob=[{"geometry": "polygon", "vertices": odd}])
+        assert rf.quality.box_agreement(rows).attrs["n_excluded"] == 1

@@ -322,3 +322,39 @@ def test_outcomes_of_every_type_count_alike(values: Any) -> None:
     """True, false and null, also as 1 and 0 and as categories."""
     found = quality.labeler_rates(pd.DataFrame({"labeler": "ana", "passed": values})).iloc[0]
     assert (found["n"], found["k"], found["n_missing"]) == (2, 1, 1)
+
+
+def test_truths_that_no_answer_can_equal_are_refused() -> None:
+    """The number 1 is not the text "1": everybody would be wrong."""
+    labels = pd.DataFrame({"task": list("aabb"), "worker": list("xyxy"), "label": ["1", "2", "1", "1"]})
+    with pytest.raises(rf.InputError, match="so that none can be right"):
+        quality.accuracy(labels, {"a": 1, "b": 2})
+    with pytest.raises(rf.InputError, match="Task 'a' has several truths"):
+        quality.confusion(labels, pd.DataFrame({"task": ["a", "a"], "label": ["1", "2"]}))
+    assert quality.accuracy(labels, {"a": "3"})["k"].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("compute", "said"),
+    [
+        (lambda: quality.labeler_rates(ATTEMPTS, kind="exam"), "kind='exam': there are"),
+        (lambda: quality.labeler_rates(ATTEMPTS, target="0.8"), "target='0.8' is no rate"),
+        (lambda: quality.krippendorff_alpha(LABELS.assign(label=[["a"]] * 6)), "lists or dicts"),
+        (lambda: quality.krippendorff_alpha(LABELS.assign(label=[1, 2, np.inf, 1, 2, 2]), "interval"), "infinite"),
+        (lambda: quality.dawid_skene(LABELS, max_iter=1.5), "max_iter is a whole number"),
+        (
+            lambda: quality.throughput(pd.DataFrame({"completed_at": ["1700-01-01", "2250-01-01"]}), freq="s"),
+            "17,356,291,200 periods lie between",
+        ),
+        (lambda: quality.report({"attempts": ATTEMPTS}, "never.html", target=80), "target=80 is no rate"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_sentence(compute: Callable[[], Any], said: str) -> None:
+    """Not by whatever library met it first."""
+    with pytest.raises(rf.InputError, match=said):
+        compute()
+
+
+def test_rates_by_kind_need_no_other_group() -> None:
+    """Training and evaluation are apart anyway."""
+    assert quality.labeler_rates(ATTEMPTS, by="kind")["kind"].tolist() == ["evaluation", "training"]
