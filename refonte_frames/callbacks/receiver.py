@@ -5,7 +5,8 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-from typing import TYPE_CHECKING, Any, Final, cast, get_args
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import pandas as pd
 
@@ -88,8 +89,9 @@ def app(
     keys = _keys(auth_key)
     if verify not in get_args(Verify):
         raise InputError(f"verify={verify!r} is neither 'refetch' nor 'body'.")
-    if max_body_bytes < 1 or body_timeout_secs <= 0:
-        raise InputError("max_body_bytes and body_timeout_secs have to be above 0.")
+    for name, value in (("max_body_bytes", max_body_bytes), ("body_timeout_secs", body_timeout_secs)):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            raise InputError(f"{name} is a number above 0, not {value!r}.")
     Inbox(path).close()  # what is wrong with the folder is said now, not at the first delivery
     try:
         from refonte_frames.callbacks.answering import make_app  # noqa: PLC0415 - an extra
@@ -235,14 +237,23 @@ def _keys(auth_key: str | Sequence[str] | None) -> tuple[bytes, ...]:
             "Callbacks need the auth key of your dashboard, to tell the service's from forged ones: set "
             f"{_KEY_VARIABLE}, or pass auth_key=."
         )
-    keys = (given,) if isinstance(given, str) else tuple(given)
-    if not keys or not all(isinstance(key, str) and key.strip() for key in keys):
+    is_one = isinstance(given, str | bytes) or not isinstance(given, Iterable)
+    keys = (given,) if is_one else tuple(given)
+    return tuple(_checked_key(key) for key in keys or ("",))
+
+
+def _checked_key(key: Any) -> bytes:
+    """Take a key as it comes in a header: without the spaces around it; an error never shows it."""
+    if not isinstance(key, str):
+        raise ConfigError(f"The callback auth key is text, or a list of such, not {type(key).__name__}.")
+    if not key.strip():
         raise ConfigError(
             "The callback auth key is empty: anybody could deliver. Pass the key of your dashboard as auth_key=, "
             f"or in {_KEY_VARIABLE}."
         )
-    # Headers come without the spaces around them.
-    return tuple(key.strip().encode() for key in cast("tuple[str, ...]", keys))
+    if not key.strip().isprintable():
+        raise ConfigError("The callback auth key holds a character that no header can: copy it once more.")
+    return key.strip().encode()
 
 
 def _keys_of_environment() -> list[str] | None:
@@ -273,6 +284,6 @@ def _listening(host: str, port: int) -> socket.socket:
         sock.listen(512)
     except (OSError, OverflowError) as error:
         sock.close()
-        reason = getattr(error, "strerror", None) or error
+        reason = str(getattr(error, "strerror", None) or error).rstrip(".")
         raise ConfigError(f"Port {port} of {host} cannot be used: {reason}. port=0 takes a free one.") from None
     return sock

@@ -168,6 +168,28 @@ def test_refusals_are_counted_by_reason(tmp_path: Path) -> None:
     assert counts(tmp_path)["refused"] == {"no message": 1, "not authentic": 2}
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"auth_key": []}, "is empty: anybody could deliver"),
+        ({"auth_key": ["key", " "]}, "is empty: anybody could deliver"),
+        ({"auth_key": 5}, "is text, or a list of such, not int"),
+        ({"auth_key": b"secret"}, "is text, or a list of such, not bytes"),
+        ({"auth_key": "secret\nkey"}, "holds a character that no header can"),
+        ({"auth_key": "secret\ud83d"}, "holds a character that no header can"),
+        ({"max_body_bytes": "5"}, "max_body_bytes is a number above 0, not '5'"),
+        ({"body_timeout_secs": float("nan")}, "body_timeout_secs is a number above 0, not nan"),
+        ({"verify": "perhaps"}, "neither 'refetch' nor 'body'"),
+    ],
+)
+def test_a_setting_that_cannot_be_right_is_one_sentence(tmp_path: Path, options: Any, sentence: str) -> None:
+    """Before anything is made; a key is not shown."""
+    with pytest.raises((rf.ConfigError, rf.InputError), match=sentence) as caught:
+        rf.callbacks.app(tmp_path / "new", **{"auth_key": KEY, **options})
+    assert "secret" not in str(caught.value)
+    assert not (tmp_path / "new").exists()
+
+
 def test_while_a_key_replaces_another_both_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The old one from a variable of its own; without that it opens nothing."""
     monkeypatch.setenv("REFONTE_CALLBACK_AUTH_KEY_OLD", "the old key")
