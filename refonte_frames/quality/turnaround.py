@@ -323,12 +323,15 @@ def _periods(times: pd.Series[Any], freq: str, tz: str) -> tuple[pd.Series[Any],
     """Give the period of each time, and all periods from the first to the last."""
     local = times.dt.tz_convert(tz)
     if freq.lstrip("0123456789")[:1] not in _CALENDAR:
-        starts = local.dt.floor(freq)
+        # By the wall clock, but each with the offset of its own time: an hour that is lived twice has two periods.
+        wall = local.dt.tz_localize(None)
+        ahead = wall - times.dt.tz_localize(None)
+        starts = (wall.dt.floor(freq) - ahead).dt.tz_localize("UTC").dt.tz_convert(tz)
         _refuse_too_many_periods(starts, freq)
-        every = (
-            pd.date_range(starts.min(), starts.max(), freq=freq, tz=tz) if len(starts) else pd.DatetimeIndex([], tz=tz)
-        )
-        return starts, every
+        if not len(starts):
+            return starts, pd.DatetimeIndex([], tz=tz)
+        steps = pd.date_range(starts.min(), starts.max(), freq=freq)
+        return starts, steps.union(pd.DatetimeIndex(starts.unique()))
     plain = local.dt.tz_localize(None).dt.to_period(freq)
     spanned = pd.period_range(plain.min(), plain.max(), freq=freq) if len(plain) else pd.PeriodIndex([], freq=freq)
     every = spanned.to_timestamp()

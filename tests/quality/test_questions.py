@@ -464,3 +464,14 @@ def test_the_small_table_s_own_figures() -> None:
     z = rf.quality.speeders(table)["robust_z"]
     expected: Any = stats.norm.ppf(0.75) * (logs - np.median(logs)) / 0.259511
     assert z.to_numpy() == approx(expected.to_numpy(), abs=1e-4)
+
+
+def test_question_13_the_hour_that_is_lived_twice_is_two_hours() -> None:
+    """Clocks were set back in Berlin on 2024-10-27, and in Calcutta hours begin at half past those of UTC."""
+    times = pd.to_datetime(["2024-10-27T00:30Z", "2024-10-27T01:30Z", "2024-10-27T03:10Z"])
+    found = rf.quality.throughput(pd.DataFrame({"completed_at": times}), freq="h", tz="Europe/Berlin")
+    assert found["n"].tolist() == [1, 1, 0, 1]
+    assert found["period"].dt.hour.tolist() == [2, 2, 3, 4]
+    calcutta = rf.quality.throughput(pd.DataFrame({"completed_at": times}), freq="h", tz="Asia/Kolkata")
+    assert calcutta["period"].dt.minute.tolist() == [0, 0, 0]
+    assert calcutta["n"].tolist() == [1, 1, 1]
