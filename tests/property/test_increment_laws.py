@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 #: Examples in the gate; the nightly run multiplies it.
-DOSE = 8 * int(os.environ.get("REFONTE_TEST_DOSE", "1"))
+DOSE = 6 * int(os.environ.get("REFONTE_TEST_DOSE", "1"))
 #: What an audit, tags and metadata move; in the documented example none of them touched updated_at.
 OVERLOOKED = [
     ["updated_after"],
