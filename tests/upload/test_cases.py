@@ -198,12 +198,12 @@ def test_a_row_that_changed_before_it_was_sent_is_sent_as_it_is_now(
 
 
 def test_a_changed_row_does_not_take_a_foreign_task_for_its_own(client: rf.Client, key: str, tmp_path: Path) -> None:
-    """A task that was there before the row was first sent cannot have come of it."""
+    """A task that was there before the row was first sent, by a century here, cannot have come of it."""
     options = {"unique_id": "scene", "journal": tmp_path / "x.journal"}
     killed_before(client, key, tmp_path, texts(1), **options)
     post(client, "task", "categorization", body={"attachment": "foreign", "unique_id": "s0", **TEXT})
     with sqlite3.connect(tmp_path / "x.journal") as db:
-        db.execute("UPDATE rows SET first_sent_at = first_sent_at + 30 * 86400")
+        db.execute("UPDATE rows SET first_sent_at = first_sent_at + 36500 * 86400")
     db.close()
     receipt = submit(texts(1).assign(text="mended"), client, **options)
     assert receipt["error_code"].tolist() == ["unique_id_taken"]
