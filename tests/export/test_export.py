@@ -105,7 +105,7 @@ def test_the_same_call_again_brings_the_folder_up_to_date(root: Path) -> None:
         changed = copy.deepcopy(SOME)
         changed[10] |= {"tags": ["seen"], "updated_at": "2024-03-11T01:00:00.000Z"}
         changed[10]["response"]["annotations"].pop()
-        late = {name: "2024-03-11T00:30:00.000Z" for name in ("created_at", "updated_at", "completed_at")}
+        late = dict.fromkeys(("created_at", "updated_at", "completed_at"), "2024-03-11T00:30:00.000Z")
         listing.tasks = [small_task(index) | late for index in range(350, 360)][::-1] + changed
         listing.now += timedelta(hours=2)
         report = export(listing, root, audit_lookback=None)
