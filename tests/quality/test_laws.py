@@ -39,7 +39,7 @@ def test_wilson_is_symmetric_nested_and_holds_the_rate(counts: tuple[int, int], 
     assert wide_low <= low <= k / n <= high <= wide_high
 
 
-@given(st.lists(COUNTS, min_size=5, max_size=30))
+@given(st.lists(COUNTS, min_size=5, max_size=12))
 def test_a_shrunk_rate_lies_between_the_raw_one_and_the_prior_s_mean(counts: list[tuple[int, int]]) -> None:
     """Nobody is pushed past what is usual, or away from it."""
     k, n = np.array(counts).T

@@ -116,7 +116,7 @@ def test_nothing_to_say_and_nowhere_to_write_are_errors(tmp_path: Path) -> None:
         rf.quality.report({"attempt": attempts()}, tmp_path / "report.html")
     (tmp_path / "file").write_text("mine", "utf-8")
     with pytest.raises(rf.InputError, match="cannot be written"):
-        rf.quality.report({"attempts": attempts()}, tmp_path / "file" / "report.html")
+        rf.quality.report({"tasks": tasks().head(1)}, tmp_path / "file" / "report.html")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
