@@ -79,6 +79,7 @@ def test_tables_of_tasks_are_those_of_the_embedded_path(spark: Any) -> None:
         assert frame.rdd.getNumPartitions() == windows > 3
 
 
+@pytest.mark.slow
 def test_batches_and_attempts_are_read_too(spark: Any, sandbox: rf.Sandbox, world: rf.Client) -> None:
     """Whatever table there is; no rows where nothing matches."""
     rf.projects.create("lights", type="categorization", client=world)
@@ -91,6 +92,7 @@ def test_batches_and_attempts_are_read_too(spark: Any, sandbox: rf.Sandbox, worl
     assert nothing.collect() == []
 
 
+@pytest.mark.slow
 def test_columns_can_be_chosen(spark: Any) -> None:
     """By an option or by a schema; the other ones are not sent to Spark."""
     with Listing(SOME[:50]) as listing:
@@ -103,6 +105,7 @@ def test_columns_can_be_chosen(spark: Any) -> None:
             reader.schema("priority string").load().collect()
 
 
+@pytest.mark.slow
 def test_filters_of_a_query_reach_the_service(spark: Any) -> None:
     """Where this version of Spark hands them out; the rows are the same."""
     if not hasattr(__import__("pyspark.sql.datasource").sql.datasource, "EqualTo"):

@@ -61,6 +61,7 @@ def test_changes_come_once_and_go_on_from_the_checkpoint(spark: Any, tmp_path: P
         assert run(spark, listing, tmp_path) == []
 
 
+@pytest.mark.slow
 def test_what_is_young_waits_for_the_next_micro_batch(spark: Any, tmp_path: Path) -> None:
     """Lists lag behind: five minutes, or what the option says."""
     with Listing(SOME, now=START + timedelta(days=1)) as listing:
@@ -72,6 +73,7 @@ def test_what_is_young_waits_for_the_next_micro_batch(spark: Any, tmp_path: Path
         assert run(spark, listing, tmp_path, updated_after=since, lag_secs="60") == [[young["task_id"]]]
 
 
+@pytest.mark.slow
 def test_a_stream_can_begin_later(spark: Any, tmp_path: Path) -> None:
     """Then the tasks of before are no part of it."""
     with Listing(SOME, now=START + timedelta(days=1)) as listing:
@@ -80,6 +82,7 @@ def test_a_stream_can_begin_later(spark: Any, tmp_path: Path) -> None:
         assert [len(ids) for ids in run(spark, listing, tmp_path, updated_after=since)] == [7]
 
 
+@pytest.mark.slow
 def test_a_service_that_cannot_tell_changes_is_refused(spark: Any, tmp_path: Path) -> None:
     """Else each micro-batch would be everything."""
     with Listing(SOME, ignores={"updated_after"}) as listing:
@@ -87,6 +90,7 @@ def test_a_service_that_cannot_tell_changes_is_refused(spark: Any, tmp_path: Pat
             run(spark, listing, tmp_path)
 
 
+@pytest.mark.slow
 def test_what_has_no_changes_has_no_stream(spark: Any, tmp_path: Path) -> None:
     """Batches and attempts; nor can a stream be filtered by what ends."""
     with Listing(SOME) as listing:

@@ -111,6 +111,7 @@ def total(client: rf.Client) -> int:
     return int(json.loads(client.send(Call.get("tasks", query=[("limit", "1")])).body)["total"])
 
 
+@pytest.mark.slow
 def test_two_jobs_at_once_make_each_row_once(spark: Any, world: rf.Client, tmp_path: Path) -> None:
     """Each tells of all rows; between them each task was made by one."""
     rows = texts(spark, 200, partitions=2)
@@ -125,6 +126,7 @@ def test_two_jobs_at_once_make_each_row_once(spark: Any, world: rf.Client, tmp_p
     assert receipts["task_id"].nunique() == 200
 
 
+@pytest.mark.slow
 def test_rows_that_fail_are_told_and_leave_the_batch_open(spark: Any, world: rf.Client, tmp_path: Path) -> None:
     """The others have their tasks; once they are mended the batch is finalized, by the driver."""
     rf.projects.create("reviews", type="categorization", studio=True, client=world)
@@ -141,6 +143,7 @@ def test_rows_that_fail_are_told_and_leave_the_batch_open(spark: Any, world: rf.
     assert total(world) == 20
 
 
+@pytest.mark.slow
 def test_equal_rows_share_a_task_wherever_they_are(spark: Any, world: rf.Client, tmp_path: Path) -> None:
     """In one partition or in two."""
     rows = spark.range(0, 40, 1, 4).selectExpr("concat('text ', id % 10) as text", "id as n")
@@ -151,6 +154,7 @@ def test_equal_rows_share_a_task_wherever_they_are(spark: Any, world: rf.Client,
     assert receipts["task_id"].notna().all()
 
 
+@pytest.mark.slow
 def test_what_is_wrong_with_all_rows_is_said_before_any_is_sent(spark: Any, world: rf.Client, tmp_path: Path) -> None:
     """A column that is not there, a project that is not there."""
     rows = texts(spark, 3)
@@ -166,6 +170,7 @@ def test_what_is_wrong_with_all_rows_is_said_before_any_is_sent(spark: Any, worl
     assert total(world) == 0
 
 
+@pytest.mark.slow
 def test_rows_of_receipts_can_be_submitted_again(spark: Any, world: rf.Client, tmp_path: Path) -> None:
     """Those that failed, once their reason is gone; the columns of the receipt are no part of what is sent."""
     rows = texts(spark, 6, partitions=1).selectExpr("if(n = 3, '', text) as text", "n")
@@ -179,6 +184,7 @@ def test_rows_of_receipts_can_be_submitted_again(spark: Any, world: rf.Client, t
     assert task["metadata"] == {"n": 3}
 
 
+@pytest.mark.slow
 def test_a_service_that_refuses_all_gives_the_job_up_and_keeps_receipts(
     spark: Any, sandbox: rf.Sandbox, world: rf.Client, tmp_path: Path
 ) -> None:
