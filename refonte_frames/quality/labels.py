@@ -21,6 +21,7 @@ from refonte_frames.export.tables import to_pandas
 from refonte_frames.frames import as_pandas
 from refonte_frames.quality.taking import KINDS, moments
 from refonte_frames.schemas import ANNOTATIONS, LABELS
+from refonte_frames.transport.replies import MAX_DEPTH, is_deeper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -286,6 +287,8 @@ def _taken_apart(texts: Sequence[str | None], types: Sequence[str | None]) -> pa
         for at, (text, type_) in enumerate(zip(texts, types, strict=True))
         if text is not None
     ]
+    if any(is_deeper(bytes(doc.response), MAX_DEPTH) for doc in docs):
+        raise _no_json(texts)
     try:
         tables = build(docs, tables=("annotations",), exported_at=datetime.now(UTC), drift=Drift())
     except (msgspec.DecodeError, RecursionError):
@@ -301,8 +304,14 @@ def _no_json(texts: Sequence[str | None]) -> InputError:
         except msgspec.DecodeError as error:
             return InputError(f"response_json of row {at} is no JSON: {error}.")
         except RecursionError:
-            return InputError(f"response_json of row {at} has too many lists and objects within each other.")
+            return _too_deep(at)
+        if is_deeper((text or "").encode("utf-8", "replace"), MAX_DEPTH):
+            return _too_deep(at)
     return InputError("A response_json is no JSON that can be read.")
+
+
+def _too_deep(at: int) -> InputError:
+    return InputError(f"response_json of row {at} has more than {MAX_DEPTH} lists and objects within each other.")
 
 
 def _said(geometry: str | None, label: str | None, value: str | None) -> str | None:

@@ -18,7 +18,7 @@ from refonte_frames.resources.creations import Facts, Refused, Settled, Settler
 from refonte_frames.resources.projects import check_project
 from refonte_frames.resources.undertakings import Undertaking, state_path
 from refonte_frames.transport.calls import Call, path_of
-from refonte_frames.transport.replies import decode_json
+from refonte_frames.transport.replies import MAX_DEPTH, decode_json, is_deeper
 from refonte_frames.upload.convert import to_tasks
 from refonte_frames.upload.identity import Canon, auto_unique_id
 from refonte_frames.upload.payloads import key_codes
@@ -380,6 +380,10 @@ def _objects(rows: pd.DataFrame, name: Hashable, meaning: str, option: str) -> C
     column = json_column(_column(rows, name, meaning, option))
     for at, value in enumerate(column.values):
         if value is ABSENT or at in column.errors:
+            continue
+        if isinstance(value, str) and is_deeper(value.encode("utf-8", "replace"), MAX_DEPTH):
+            too_deep = f"column {name!r}: an answer has at most {MAX_DEPTH} lists and objects within each other"
+            column.errors[at] = CellError("bad_answer", too_deep)
             continue
         try:
             found = msgspec.json.decode(value) if isinstance(value, str) else value
