@@ -29,7 +29,7 @@ _STEP: Final = 32_768
 _ESCAPED_QUOTE: Final = b"\\u0022"
 
 
-def require_unrepeated(body: bytes, docs: Sequence[Struct], where: str) -> None:
+def require_unrepeated(body: bytes, docs: Sequence[Struct | Raw], where: str) -> None:
     """Refuse a page on which the list, a task or an audit has a key twice.
 
     What stands in open parts is kept as text, so nothing of it can be lost.
@@ -38,8 +38,9 @@ def require_unrepeated(body: bytes, docs: Sequence[Struct], where: str) -> None:
     ----------
     body : bytes
         The page: strict JSON, an object with a list called ``docs``.
-    docs : sequence of Struct
-        The tasks that were decoded from it; written again they have the keys that were there and no others.
+    docs : sequence of Struct or Raw
+        The tasks that were decoded from it, which written again have the keys that were there and no others; or their
+        texts, where tasks are looked at one by one.
     where : str
         Names the page in the sentence of an error.
 
@@ -103,7 +104,7 @@ _paper = _Paper()
 _encoder = msgspec.json.Encoder()
 
 
-def _written(docs: Sequence[Struct]) -> bytearray:
+def _written(docs: Sequence[Struct | Raw]) -> bytearray:
     _encoder.encode_into(docs, _paper.text)
     return _paper.text
 
