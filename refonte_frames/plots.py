@@ -59,6 +59,7 @@ _OTHER_SCRIPTS: Final = (
     *("Noto Sans Thai", "Leelawadee UI", "Noto Sans Ethiopic", "Noto Emoji", "Segoe UI Symbol", "Arial Unicode MS"),
 )
 _MOST_DAYS: Final = 7
+_MOST_STEPS: Final = 1000
 #: Where a logarithmic axis of time has its marks, in seconds.
 _DURATIONS: Final = (
     *(0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 6 * 3600),
@@ -385,10 +386,10 @@ def survival(curve: pd.DataFrame, *, quantiles: tuple[float, ...] = (0.5, 0.9), 
     rows = curve[curve["time"] > 0]
     axes = _axes(ax)
     done = 1 - rows["survival"]
-    axes.fill_between(
-        rows["time"], 1 - rows["ci_high"], 1 - rows["ci_low"], step="post", color=_BLUE, alpha=0.2, label="interval"
-    )
-    axes.step(rows["time"], done, where="post", color=_BLUE, label="done")
+    drawn = _thinned(rows)
+    low, high = 1 - drawn["ci_high"], 1 - drawn["ci_low"]
+    axes.fill_between(drawn["time"], low, high, step="post", color=_BLUE, alpha=0.2, label="interval")
+    axes.step(drawn["time"], 1 - drawn["survival"], where="post", color=_BLUE, label="done")
     if len(rows):
         axes.set_xscale("log")
         _name_durations(axes, float(rows["time"].iloc[0]), float(rows["time"].iloc[-1]))
@@ -703,6 +704,13 @@ def _matrix(cells: NDArray[np.float64], names: list[str], ax: Axes | None) -> Ax
 
 def _cell(axes: Axes, text: str, row: int, column: int, *, is_dark: bool) -> None:
     axes.text(column, row, text, ha="center", va="center", color="white" if is_dark else "black", parse_math=False)
+
+
+def _thinned(rows: pd.DataFrame) -> pd.DataFrame:
+    """Leave out steps that nobody could see: a picture of a hundred thousand would be megabytes."""
+    if len(rows) <= _MOST_STEPS:
+        return rows
+    return rows.iloc[np.unique(np.linspace(0, len(rows) - 1, _MOST_STEPS).round().astype(int))]
 
 
 def _name_days(axes: Axes, first: pd.Timestamp, last: pd.Timestamp) -> None:

@@ -356,8 +356,8 @@ def _fill_question(part: Part, answers: pd.DataFrame, question: str | None) -> N
         f"answers of {counted(found.n_workers, 'labelers')} to {counted(found.n_tasks, 'tasks')}; with one answer "
         f"only: {counted(found.n_dropped, 'tasks')}."
     )
-    pairs = pair_agreement(answers)
-    if len({*pairs["a"], *pairs["b"]}) <= _MOST_WORKERS:
+    if found.n_workers <= _MOST_WORKERS:
+        pairs = pair_agreement(answers)
         part.exhibits.append(_picture(plots.agreement(pairs), f"How often every two labelers agree{named}."))
     head = ["task", "answers", "mode", "share", "entropy", "model's label", "sure"]
     hard = ambiguity(answers)

@@ -128,3 +128,11 @@ def test_a_notebook_shows_what_was_drawn() -> None:
     for shown in (axes, axes.figure):
         assert shown._repr_png_().startswith(b"\x89PNG")
     assert pickle.loads(pickle.dumps(axes.figure))._repr_png_().startswith(b"\x89PNG")
+
+
+def test_a_curve_of_very_many_steps_is_drawn_with_a_thousand() -> None:
+    """More nobody could see, and a page with all of them is megabytes; marks stand where the whole curve has them."""
+    secs = np.arange(1.0, 50_001)
+    axes = plots.survival(quality.survival_curve(secs, np.ones(50_000, bool)))
+    assert len(axes.lines[0].get_xdata()) <= 1000
+    assert [text.get_text() for text in axes.texts] == ["p50: 6.94 h", "p90: 12.5 h"]
