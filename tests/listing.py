@@ -59,8 +59,8 @@ class Listing:
         Newest first, as the service lists them.
     ignores, refuses : set of str
         Query names that are passed over, and those that are answered with 400.
-    wrong_total : int
-        Added to the total of every page.
+    wrong_total : int or None
+        Added to the total of every page; with None pages have no total.
     repeats_token, promises_more, expires_once, hides_once, repeats_docs : bool
         Bad manners of paging: the same token for ever; has_more on the last page; the first token refused once; the
         first page short of a task once; the last task of a page again on the next.
@@ -75,7 +75,7 @@ class Listing:
     tasks: list[dict[str, Any]]
     ignores: set[str] = field(default_factory=set)
     refuses: set[str] = field(default_factory=set)
-    wrong_total: int = 0
+    wrong_total: int | None = 0
     repeats_token: bool = False
     promises_more: bool = False
     expires_once: bool = False
@@ -138,7 +138,8 @@ class Listing:
         if self.repeats_docs and first:
             docs = [found[first - 1], *docs]
         has_more = first + limit < len(found)
-        page = {"docs": docs, "total": len(found) + self.wrong_total, "limit": limit, "has_more": has_more}
+        total = {} if self.wrong_total is None else {"total": len(found) + self.wrong_total}
+        page = {"docs": docs, **total, "limit": limit, "has_more": has_more}
         if has_more or self.promises_more:
             page |= {"next_token": "0" if self.repeats_token else str(first + limit), "has_more": True}
         return msgspec.json.encode(page)

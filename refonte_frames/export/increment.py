@@ -16,7 +16,7 @@ from refonte_frames.api import TASK_STATUSES
 from refonte_frames.errors import BadRequest
 from refonte_frames.export.dataset import Honours, Job
 from refonte_frames.export.layers import rows_of
-from refonte_frames.export.sweep import Plan, Source, count_tasks, first_task, plan_sweep
+from refonte_frames.export.sweep import Plan, Source, first_task, plan_sweep
 from refonte_frames.export.windows import IMPOSSIBLE, Window, target_rows, windows_around
 
 if TYPE_CHECKING:
@@ -216,8 +216,8 @@ class Planner:
         if is_honoured is None:
             is_honoured = all(self._finds_nothing(self._between(*window)) for window in IMPOSSIBLE)
             if is_honoured and held.oldest is not None and held.newest is not None:
-                bounds = self._between(held.oldest, held.newest + _SECOND)
-                if count_tasks(self._source(), bounds) < held.rows - max(0, -self._gap):
+                page, _ = first_task(self._source(), self._between(held.oldest, held.newest + _SECOND))
+                if page.total is not None and page.total < held.rows - max(0, -self._gap):
                     # Tasks were deleted, or the bounds mean something else: not known, and this time not relied upon.
                     return False
             self._remember(created=is_honoured)

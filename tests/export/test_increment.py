@@ -193,6 +193,16 @@ def test_bounds_that_are_refused_are_as_those_that_are_overlooked(root: Path) ->
     assert (report.mode, report.tasks_changed) == ("increment", 1)
 
 
+def test_a_service_without_totals_is_asked_for_no_more(root: Path) -> None:
+    """Whether it looks at a bound is seen by what it lists."""
+    with Listing(with_pending(100, 600), ignores=UPDATED, wrong_total=None) as listing:
+        export(listing, root)
+        listing.tasks = SOME
+        assert export(listing, root, audit_lookback=None).tasks_changed == 2
+        assert export(listing, root, audit_lookback=None).mode == "increment"
+        assert len(listing.requests) == 2
+
+
 def test_an_audit_from_before_the_look_back_waits_for_a_full_run(root: Path) -> None:
     """And the report says since when audits are complete."""
     with Listing(SOME, ignores=UPDATED) as listing:
