@@ -188,3 +188,36 @@ def test_corners_may_be_pairs(corners_of: Any) -> None:
     for odd in ("abc", [1, 2, 3], [{"x": 1}] * 3, [(1, 2, 3)] * 3):
         rows = drawn(ana=[whole], bob=[{"geometry": "polygon", "vertices": odd}])
         assert rf.quality.box_agreement(rows).attrs["n_excluded"] == 1
+
+
+def test_attempts_at_boxes_are_judged_as_the_service_judges_them() -> None:
+    """From quality tasks over HTTP to errors by labeler, which go with the service's own scores."""
+    sides = {"type": "box", "label": "cat", "top": 5, "width": 30, "height": 20}
+    answers = [
+        {"annotations": [{"uuid": f"u-{task}-{at}", "left": 40 * at, **sides} for at in range(1 + task % 4)]}
+        for task in range(10)
+    ]
+    rows = pd.DataFrame({"url": [f"https://example.com/{task}.png" for task in range(10)], "answer": answers})
+    with rf.Sandbox(seed=3) as sandbox:
+        client = sandbox.client()
+        rf.projects.create("boxes", type="imageannotation", rapid=True, client=client)
+        made = rf.quality_tasks.create(
+            rows,
+            kind="evaluation",
+            expected="answer",
+            type="imageannotation",
+            project="boxes",
+            columns={"attachment": "url"},
+            params={"geometries": {"box": {"objects_to_annotate": ["cat", "dog"]}}},
+            progress=False,
+            client=client,
+        )
+        sandbox.work(days=1)
+        attempts = rf.read_attempts(quality_task_ids=made["quality_task_id"], progress=False, client=client)
+    shapes = rf.quality.annotations_from(attempts)
+    gold = rf.quality.annotations_from(attempts.drop_duplicates("quality_task_id"), response="expected_json")
+    errors = rf.quality.box_accuracy(shapes, gold).groupby("labeler")[["tp", "fp", "fn"]].sum()
+    assert (errors["tp"] + errors["fn"] == sum(len(answer["annotations"]) for answer in answers)).all()
+    ours = errors["tp"] / errors.sum(axis=1)
+    theirs = attempts.groupby("labeler")["score"].mean().astype(float)
+    assert ours.corr(theirs) > 0.8

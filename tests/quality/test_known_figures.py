@@ -162,6 +162,9 @@ def test_shrinkage_of_the_baseball_players() -> None:
     assert shrunk.attrs["b"] == approx(582.7052, rel=1e-2)
     assert shrunk.attrs["log_likelihood"] == approx(-45.343896, abs=1e-6)
     assert shrunk["shrunk"].iloc[[0, -1]].tolist() == approx([0.272656, 0.259534], abs=2e-6)
+    assert sum(known.BASEBALL) / (45 * 18) == approx(0.2654321, abs=1e-7)
+    mean = shrunk.attrs["a"] / (shrunk.attrs["a"] + shrunk.attrs["b"])
+    assert mean == approx(0.2654321, abs=1e-5)
 
 
 def test_crowd_kit_s_toy() -> None:
@@ -216,6 +219,11 @@ def test_rates_of_the_small_table() -> None:
     curve = rf.quality.learning_curve(table)
     assert curve[["k", "n"]].to_numpy().tolist() == [[2, 4], [2, 3], [1, 3], [3, 3], [2, 3], [3, 3], [3, 3], [3, 3]]
     assert curve.loc[0, ["ci_low", "ci_high"]].tolist() == approx([0.150039, 0.849961], abs=1e-6)
+    # First passes: ana and dee at their first attempt, bob at the second, cy at the fourth.
+    assert curve["n_labelers_at_risk"].tolist() == [4, 2, 1, 1, 0, 0, 0, 0]
+    assert curve["survival"].tolist() == approx([0.5, 0.25, 0.25, 0, 0, 0, 0, 0])
+    pooled = rf.quality.pooled_rate(table).iloc[0]
+    assert (pooled["k"], pooled["n"], pooled["rate"]) == (19, 25, approx(0.76))
     assert rf.quality.wilson(19, 25) == approx((0.565703, 0.885037), abs=1e-6)
 
 
