@@ -114,8 +114,8 @@ def test_columns_that_the_folder_came_to_have_are_added(tmp_path: Path) -> None:
     assert rows(str(lake))["metadata.index"].isna().sum() == 1
 
 
-def test_of_writers_at_once_one_gets_through_and_the_others_are_told(tmp_path: Path) -> None:
-    """In a sentence; whoever calls again finds nothing left to do, and no row twice."""
+def test_writers_at_once_are_told_and_double_nothing(tmp_path: Path) -> None:
+    """In a sentence; of three tables each writer may lose one, so all may have to call again."""
     lake, root = tmp_path / "lake", tmp_path / "dock"
     with Listing(SOME) as listing:
         export(listing, root)
@@ -125,11 +125,12 @@ def test_of_writers_at_once_one_gets_through_and_the_others_are_told(tmp_path: P
     with ThreadPoolExecutor(4) as pool:
         calls = [pool.submit(rf.to_delta, root, lake) for _ in range(4)]
         errors = [call.exception() for call in calls if call.exception() is not None]
-    assert len(errors) < 4
     assert [error for error in errors if not isinstance(error, rf.ExportError)] == []
     assert all("call rf.to_delta again" in str(error) for error in errors)
+    rf.to_delta(root, lake)
     assert rf.to_delta(root, lake) == {"tasks": 0, "audits": 0, "annotations": 0}
     assert rows(str(lake))["task_id"].is_unique
+    assert len(rows(str(lake))) == 360
     assert not rows(f"{lake}_annotations").duplicated(["task_id", "annotation_index"]).any()
 
 
