@@ -56,7 +56,9 @@ def kill_workers(session: Any) -> int:
 
 def failed_tasks(session: Any) -> int:
     """Count the attempts that failed so far."""
-    store = session._jsparkSession.sparkContext().statusStore()
+    context = session._jsparkSession.sparkContext()
+    context.listenerBus().waitUntilEmpty()
+    store = context.statusStore()
     return sum(executor.failedTasks() for executor in _java_list(store.executorList(True)))
 
 
