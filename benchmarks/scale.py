@@ -448,7 +448,7 @@ def named(tasks: int) -> str:
 def export_table(units: dict[str, float]) -> str:
     """Say what a whole export costs."""
     lines = []
-    parquet = sum(value for unit, value in units.items() if unit.startswith("parquet_"))
+    parquet = parquet_bytes(units)
     for tasks in SIZES:
         found = forecast_of(tasks)
         cpu = tasks * units["export_cpu_us"] / 1e6
@@ -470,9 +470,11 @@ def export_table(units: dict[str, float]) -> str:
 def increment_table(units: dict[str, float]) -> str:
     """Say what a nightly increment costs: one in a hundred changed, one in ten was completed in the look-back."""
     lines = []
+    parquet = parquet_bytes(units)
     for tasks in SIZES:
         changed, late = forecast_of(tasks // 100).all, forecast_of(tasks // 10).all
-        cpu = (tasks // 100 + tasks // 10) * units["export_cpu_us"] / 1e6
+        rows = tasks // 100 + tasks // 10
+        cpu = rows * units["export_cpu_us"] / 1e6
         asked = changed + late + 1
         lines.append(
             [
@@ -481,10 +483,21 @@ def increment_table(units: dict[str, float]) -> str:
                 f"{late:,}",
                 *(duration(max(asked / rate, cpu)) + ("*" if cpu > asked / rate else "") for rate in RATES),
                 duration(cpu),
+                size(rows * units["json_bytes"]),
+                size(tasks // 100 * parquet),
+                size(tasks * parquet),
             ]
         )
     rates = [f"at {rate:,}/s" for rate in RATES]
-    return table(["tasks", "requests: changed", "requests: look-back", *rates, "CPU, one core"], lines)
+    written = ["written, changes alone", "written, all files anew"]
+    return table(
+        ["tasks", "requests: changed", "requests: look-back", *rates, "CPU, one core", "JSON", *written], lines
+    )
+
+
+def parquet_bytes(units: dict[str, float]) -> float:
+    """Add up what a task takes in the three tables."""
+    return sum(value for unit, value in units.items() if unit.startswith("parquet_"))
 
 
 def submit_table(units: dict[str, float]) -> str:
