@@ -28,6 +28,7 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 SOME = [small_task(index, gap_ms=300) for index in range(1_300)][::-1]
+RELATED = ("audits", "annotations")
 
 
 def reading(spark: Any, listing: Listing, table: str = "tasks", **options: Any) -> Any:
@@ -65,17 +66,17 @@ class Watched(Listing):
         return super().answer(target)
 
 
-def test_tables_of_tasks_are_those_of_the_embedded_path(spark: Any) -> None:
+@pytest.mark.parametrize("table", ["tasks", *(pytest.param(each, marks=pytest.mark.slow) for each in RELATED)])
+def test_tables_of_tasks_are_those_of_the_embedded_path(spark: Any, table: str) -> None:
     """One partition a window, each task in one of them."""
+    scan = {"tasks": rf.scan_tasks, "audits": rf.scan_audits, "annotations": rf.scan_annotations}[table]
     with Listing(SOME) as listing, rf.Client(KEY, listing.base_url) as client:
-        for table, scan in (("tasks", rf.scan_tasks), ("audits", rf.scan_audits), ("annotations", rf.scan_annotations)):
-            frame = reading(spark, listing, table, rows_per_partition=300, project="dock")
-            expected = scan(client=client, progress=False).read_all().drop_columns("exported_at")
-            expected = expected.cast(rf.portions.schema(table, expected.column_names))
-            expected = expected.sort_by([(key, "ascending") for key in rf.schemas.KEYS[table]])
-            assert rows_of(frame, table).equals(expected)
-        windows = len(rf.portions.plan("tasks", project="dock", rows=300, client=client))
-        frame = reading(spark, listing, rows_per_partition=300, project="dock")
+        frame = reading(spark, listing, table, rows_per_partition=300, project="dock")
+        expected = scan(client=client, progress=False).read_all().drop_columns("exported_at")
+        expected = expected.cast(rf.portions.schema(table, expected.column_names))
+        expected = expected.sort_by([(key, "ascending") for key in rf.schemas.KEYS[table]])
+        assert rows_of(frame, table).equals(expected)
+        windows = len(rf.portions.plan(table, project="dock", rows=300, client=client))
         assert frame.rdd.getNumPartitions() == windows > 3
 
 
@@ -141,7 +142,7 @@ def test_the_first_line_of_an_executors_error_names_the_window(spark: Any) -> No
     """Below what Spark says itself; and no line holds the key."""
     with Watched(SOME) as listing:
         listing.watch(5, lambda: setattr(listing, "body", b"garbage"))
-        frame = reading(spark, listing, columns="task_id", rows_per_partition=300)
+        frame = reading(spark, listing, columns="task_id", created_after="2024-03-04")
         with pytest.raises(Exception, match=r"errors.ReplyError: tasks created from .* to .* GET /tasks") as caught:
             frame.collect()
     assert KEY not in str(caught.value)

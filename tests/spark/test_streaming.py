@@ -49,6 +49,7 @@ def changed(tasks: list[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
     return [*new, *tasks]
 
 
+@pytest.mark.slow
 def test_changes_come_once_and_go_on_from_the_checkpoint(spark: Any, tmp_path: Path) -> None:
     """Everything, then what changed or is new, then nothing."""
     with Listing(SOME, now=START + timedelta(days=1)) as listing:
