@@ -267,7 +267,7 @@ def test_a_full_disk_is_told_in_a_sentence_and_the_run_goes_on_afterwards(root: 
     code = (
         "import sys, resource, signal, refonte_frames as rf\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, 12_000))\n"
         "rf.export_tasks(sys.argv[1], client=rf.Client(api_key='live_demo', base_url=sys.argv[2]))"
     )
     with Listing(SOME) as listing:
