@@ -16,7 +16,7 @@ from refonte_frames.api import TASK_STATUSES
 from refonte_frames.errors import BadRequest
 from refonte_frames.export.dataset import Honours, Job
 from refonte_frames.export.layers import rows_of
-from refonte_frames.export.sweep import Plan, Source, first_task, plan_sweep
+from refonte_frames.export.sweep import Plan, Source, count_tasks, first_task, plan_sweep
 from refonte_frames.export.windows import IMPOSSIBLE, Window, target_rows, windows_around
 
 if TYPE_CHECKING:
@@ -112,11 +112,25 @@ class Planner:
         late, restless = self._lately_completed()
         bounds = [Job(updated_after=self._since), *late]
         plans = [self._plan(bound) for bound in bounds]
-        if counted[0] is not None and counted[0] > self._rows + (plans[0].total or 0):
-            # A task need not have an updated_at before something happens to it (contract 2.3).
+        if self._can_have_new() and self._may_have_unstamped(counted[0], plans[0].total):
             bounds.append(Job(created_since=self._since))
             plans.append(self._plan(bounds[-1]))
         return self._increment(bounds, plans, restless, counted)
+
+    def _may_have_unstamped(self, total: int | None, updated: int | None) -> bool:
+        """Say whether there may be new tasks without an updated_at: none is needed before something happens to a task.
+
+        Those that were updated may hide them in the total, since most of them are known: what is new is counted then.
+        """
+        if total is None or updated is None:
+            return True
+        if total <= self._rows or not updated:
+            return total > self._rows
+        new, stamped = (
+            count_tasks(self._source(), source_of(self.client, self.filters, self.tables, bound).filters)
+            for bound in (Job(created_since=self._since), Job(created_since=self._since, updated_after=self._since))
+        )
+        return new > stamped
 
     def _lately_completed(self) -> tuple[list[Job], list[Job]]:
         """Say how to read what was completed in the time that is looked back at: by a bound, or in windows."""

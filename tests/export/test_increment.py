@@ -203,6 +203,21 @@ def test_a_service_without_totals_is_asked_for_no_more(root: Path) -> None:
         assert len(listing.requests) == 2
 
 
+@pytest.mark.parametrize("wrong_total", [0, None])
+def test_a_new_task_without_a_time_of_update_is_found_beside_changed_ones(wrong_total: int | None, root: Path) -> None:
+    """Tasks that were updated hide it in the total, where there is one; it is read without reading everything."""
+    with Listing(SOME, wrong_total=wrong_total) as listing:
+        export(listing, root)
+        listing.now += timedelta(hours=1)
+        changed = [task | {"tags": ["seen"], "updated_at": stamp(listing.now)} for task in SOME[:5]]
+        new = pending(700) | {"created_at": stamp(listing.now)}
+        del new["updated_at"]
+        listing.tasks = [new, *changed, *SOME[5:]]
+        report = export(listing, root, audit_lookback=None)
+        assert (report.mode, report.tasks_new, report.tasks_changed) == ("increment", 1, 5)
+        assert_as_a_sweep(listing, root)
+
+
 def test_an_audit_from_before_the_look_back_waits_for_a_full_run(root: Path) -> None:
     """And the report says since when audits are complete."""
     with Listing(SOME, ignores=UPDATED) as listing:
