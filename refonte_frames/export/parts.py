@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from msgspec import Struct
 
 from refonte_frames.export.places import open_moving
-from refonte_frames.export.splice import RowGroups, Splicer, writer_options
+from refonte_frames.export.splice import RowGroups, Splicer, with_used_values, writer_options
 from refonte_frames.schemas import KEYS
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class PartWriter:
             file = self._files.enter_context(self._store.create(f"{self._folder}/{table}/{self._name()}"))
             schema = self._schemas[table]
             self._writers[table] = (pq.ParquetWriter(file, schema, **writer_options(schema)), file)
-        self._writers[table][0].write_table(rows, row_group_size=rows.num_rows)
+        self._writers[table][0].write_table(with_used_values(rows), row_group_size=rows.num_rows)
         self._rows[table] += rows.num_rows
 
     def _name(self) -> str:

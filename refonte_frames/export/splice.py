@@ -11,6 +11,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from refonte_frames.errors import ExportError
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
         def write(self, data: Any, /) -> object: ...
 
 
-__all__ = ["RowGroups", "Splicer", "writer_options"]
+__all__ = ["RowGroups", "Splicer", "with_used_values", "writer_options"]
 
 _MAGIC: Final = b"PAR1"
 _TAIL: Final = 8
@@ -66,6 +67,23 @@ def writer_options(schema: pa.Schema) -> dict[str, Any]:
             column.name for column in schema if not column.name.endswith("_json") and column.name not in plain
         ],
     }
+
+
+def with_used_values(rows: pa.Table) -> pa.Table:
+    """Drop the values of dictionaries that no row has.
+
+    Of a column with nulls pyarrow would write them into the statistics, as exact bounds, and engines that answer
+    ``max(column)`` from these would name a value that is not there.
+    """
+    for position, column in enumerate(rows.columns):
+        if pa.types.is_dictionary(column.type) and any(_has_unused(chunk) for chunk in column.chunks):
+            used = column.cast(column.type.value_type).dictionary_encode().cast(column.type)
+            rows = rows.set_column(position, rows.schema.field(position), used)
+    return rows
+
+
+def _has_unused(chunk: pa.DictionaryArray) -> bool:
+    return bool(chunk.null_count) and len(chunk.dictionary) > pc.count_distinct(chunk.indices).as_py()
 
 
 class RowGroups:
@@ -156,7 +174,7 @@ class Splicer:
 
     def _encoded(self, rows: pa.Table) -> RowGroups:
         buffer = pa.BufferOutputStream()
-        pq.write_table(rows, buffer, row_group_size=max(1, rows.num_rows), **self._options)
+        pq.write_table(with_used_values(rows), buffer, row_group_size=max(1, rows.num_rows), **self._options)
         return RowGroups(pa.BufferReader(buffer.getvalue()), "a row group in memory")
 
     def _put(self, data: bytes | pa.Buffer) -> None:

@@ -129,6 +129,28 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def test_statistics_name_no_value_that_no_row_has(tmp_path: Path) -> None:
+    """Engines answer with them: values of dictionaries that nobody uses stay out, also beside nulls."""
+    schema = rf.schemas.TASKS
+    unused = pa.DictionaryArray.from_arrays(pa.array([1, None, 1], pa.int32()), ["accepted", "fixed", "rejected"])
+    known = {"task_id": ["a", "b", "c"], "first_audit_result": unused}
+    columns = [pa.array(known[name]) if name in known else pa.nulls(3) for name in schema.names]
+    rows = pa.table([column.cast(field.type) for column, field in zip(columns, schema, strict=True)], schema=schema)
+    store = Dataset(tmp_path).store
+    with PartWriter(store, "parts", {"tasks": schema}, "x", group_tasks=9) as writer:
+        writer.write({"tasks": rows.to_batches()[0]})
+        writer.finish()
+    spliced = pa.BufferOutputStream()
+    splicer = Splicer(spliced, schema)
+    splicer.write(rows)
+    splicer.close()
+    [part] = tmp_path.rglob("*.parquet")
+    for file in (part, pa.BufferReader(spliced.getvalue())):
+        group = pq.ParquetFile(file).metadata.row_group(0)
+        found = group.column(schema.names.index("first_audit_result")).statistics
+        assert (found.min, found.max, found.null_count) == ("fixed", "fixed", 1)
+
+
 def test_files_are_large_sorted_and_free_of_repeats(large: Path) -> None:
     """Whatever the windows were; the rows of a task lie in the pieces of the same name."""
     assert [100_000 <= rows <= 500_000 for rows in sizes(large)] == [True, True]
