@@ -346,7 +346,9 @@ class _Exporter:
         """Whether a run that was killed and is now finished is what this call wants."""
         is_fresh = 0 <= time.time() - manifest.began < _FRESH_SECS
         is_kind = self.order.is_incremental or manifest.report["mode"] != "increment"
-        return is_fresh and is_kind and manifest.made_by == "export"
+        # A call that folds leaves nothing beside the base, also where the one that was killed would have.
+        is_laid = not (self.order.folds and manifest.deltas)
+        return is_fresh and is_kind and is_laid and manifest.made_by == "export"
 
     def _plan_all(self, settings: Settings, manifest: Manifest | None) -> RunPlan:
         plan = plan_sweep(self._source(Job()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -490,6 +491,38 @@ def test_an_increment_can_lie_beside_the_base(root: Path) -> None:
     assert not list((root / "_delta").iterdir())
     assert len(ids(root)) == len(set(ids(root))) == 360
     assert len(opened.tasks.to_pandas()) == 360
+
+
+class Tired(rf.Client):
+    """A client that gives up after so many requests."""
+
+    left = 0
+
+    def send(self, *args: Any, **options: Any) -> Any:
+        """Send while there is strength."""
+        self.left -= 1
+        if self.left < 0:
+            raise rf.ReplyError("no more")
+        return super().send(*args, **options)
+
+
+def test_a_call_that_folds_leaves_nothing_beside_the_base_of_a_run_that_was_stopped(root: Path) -> None:
+    """However far the one before had come, which would have left it there."""
+    with Listing(SOME) as listing:
+        export(listing, root)
+        listing.tasks = [small_task(index) for index in range(350, 360)][::-1] + SOME
+        stopped = 0
+        for left in range(20):
+            again = root.with_name(f"after-{left}")
+            shutil.copytree(root, again)
+            client = Tired("live_demo", listing.base_url, max_workers=1)
+            client.left = left
+            try:
+                rf.export_tasks(again, fold=False, client=client, progress=False)
+            except rf.ReplyError:
+                stopped += 1
+            assert export(listing, again).rows["tasks"] == len(ids(again)) == 360
+    assert 2 <= stopped < 20
 
 
 def test_everybody_reads_increments_beside_the_base_through_an_open_folder(root: Path) -> None:
