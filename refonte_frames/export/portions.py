@@ -340,7 +340,7 @@ def cut(table: str, given: dict[str, Any], rows: int, *, client: Client | None) 
     elif table == "attempts":
         pieces = _by_labelers(given, table)
     else:
-        _refuse_others(given, (*_OF_BATCHES[-1:], *_OF_ATTEMPTS), table)
+        _refuse_others(given, ("detailed", *_OF_ATTEMPTS), table)
         wanted = wanted_of(given)
         if wanted.unique_ids is not None:
             others = {name: value for name, value in given.items() if name != "unique_id"}

@@ -15,12 +15,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from refonte_frames.errors import ExportError
-from refonte_frames.export.compact import I16, I64, LIST, STRUCT, decoded, encoded
+from refonte_frames.export.thrift import I16, I64, LIST, STRUCT, decoded, encoded
 
 if TYPE_CHECKING:
     from typing import Protocol
 
-    from refonte_frames.export.compact import Fields, Shape
+    from refonte_frames.export.thrift import Fields, Shape
 
     class Sink(Protocol):
         """What bytes are written to."""
@@ -104,7 +104,12 @@ class RowGroups:
         length = int.from_bytes(tail[:4], "little")
         if tail[4:] != _MAGIC or length > min(_MAX_FOOTER, size - _TAIL):
             raise ExportError(f"{where} is no whole Parquet file. Export again with full=True to mend the folder.")
-        footer = decoded(_read_at(file, size - _TAIL - length, length), _LOOKED_AT)
+        try:
+            footer = decoded(_read_at(file, size - _TAIL - length, length), _LOOKED_AT)
+        except ValueError as error:
+            raise ExportError(
+                f"{where} has a damaged footer: {error}. Export again with full=True to mend the folder."
+            ) from None
         self.schema: bytes = footer[_FILE_SCHEMA][1]
         self.groups: list[Fields] = footer[_FILE_GROUPS][1]
         self.footer = footer

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Any, Final, TypeAlias
 
-from refonte_frames.errors import ExportError
-
 __all__ = ["I16", "I64", "LIST", "STRUCT", "Fields", "Shape", "decoded", "encoded"]
 
 # The types of the protocol.
@@ -41,7 +39,7 @@ def decoded(data: bytes, shape: Shape) -> Fields:
 
     Raises
     ------
-    ExportError
+    ValueError
         The bytes end early, or are of another protocol.
 
     Examples
@@ -54,7 +52,7 @@ def decoded(data: bytes, shape: Shape) -> Fields:
     try:
         return _struct(data, 0, shape)[0]
     except IndexError:
-        raise ExportError("a Parquet footer ends in the middle of a field.") from None
+        raise ValueError("it ends in the middle of a field") from None
 
 
 def encoded(fields: Fields) -> bytes:
@@ -95,7 +93,7 @@ def _struct(data: bytes, at: int, shape: Shape) -> tuple[Fields, int]:
 def _structs(data: bytes, at: int, shape: Shape) -> tuple[list[Fields], int]:
     size, type_, at = _list_head(data, at)
     if type_ != STRUCT:
-        raise ExportError(f"a Parquet footer holds a list of type {type_} where structs are expected.")
+        raise ValueError(f"it holds a list of type {type_} where structs are expected")
     structs = []
     for _ in range(size):
         fields, at = _struct(data, at, shape)
@@ -126,7 +124,7 @@ def _end(data: bytes, at: int, type_: int) -> int:
         return _end_of_struct(data, at)
     if type_ in (LIST, _SET):
         return _end_of_list(data, at)
-    raise ExportError(f"a Parquet footer holds a field of type {type_}, which the format does not use.")
+    raise ValueError(f"it holds a field of type {type_}, which no footer has")
 
 
 def _end_of_struct(data: bytes, at: int) -> int:
