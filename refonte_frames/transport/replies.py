@@ -40,10 +40,14 @@ _TAKEN: Final = re.compile(
 #: depending on the version of Python: the limit is ours, so that it is the same everywhere.
 MAX_DEPTH: Final = 100
 _STRING: Final = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
-_STRINGS: Final = re.compile(_STRING, re.DOTALL)
 _TOKENS: Final = re.compile(rb"(?P<key>" + _STRING + rb")\s*:|" + _STRING + rb"|[\[\]{},]", re.DOTALL)
-_STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
-_NO_STEPS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_ESCAPES: Final = re.compile(rb"\\.", re.DOTALL)
+_QUOTED: Final = re.compile(rb'"[^"]*"')
+_AS_BRACES: Final = bytes.maketrans(b"[]", b"{}")
+_NO_MARKS: Final = bytes(set(range(256)) - set(b'[]{}"'))
+_STEPS: Final = bytes.maketrans(b"{}", b"\x01\xff")
+#: Levels that are taken away with one pass over the text each; hardly any reply has more.
+_PEELED: Final = 16
 _SHOWN_STEPS: Final = 8
 _PLACE: Final = re.compile(r" - at `\$\.?(.*)`$")
 _LONGEST_EXCERPT: Final = 300
@@ -109,8 +113,17 @@ def is_deeper(text: bytes, levels: int) -> bool:
     """
     if text.count(b"[") + text.count(b"{") <= levels:
         return False
-    steps = memoryview(_STRINGS.sub(b"", text).translate(_STEPS, _NO_STEPS)).cast("b")
-    return any(depth > levels for depth in accumulate(steps))
+    plain = _ESCAPES.sub(b"", text) if b"\\" in text else text
+    # Two quotes side by side can go: what stood within a string or beside one still does.
+    marks = plain.translate(_AS_BRACES, _NO_MARKS).replace(b'""', b"")
+    braces = _QUOTED.sub(b"", marks)
+    peeled = min(levels, _PEELED)
+    for _ in range(peeled):
+        if not braces:
+            return False
+        braces = braces.replace(b"{}", b"")
+    steps = memoryview(braces.translate(_STEPS, b'"')).cast("b")
+    return any(depth > levels - peeled for depth in accumulate(steps))
 
 
 def too_deep(body: bytes, where: str, *, task_id: str = "") -> ReplyError:

@@ -9,6 +9,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from refonte_frames import schemas
 from refonte_frames.errors import ReplyError
@@ -287,6 +289,24 @@ def test_brackets_in_texts_and_beside_each_other_are_no_levels() -> None:
     """However many there are."""
     body = b'{"docs":[{"task_id":"a","params":{"t":"%s\\"","l":[%s]}}]}' % (b"[{" * 500, b",".join([b"[{}]"] * 500))
     assert PageDecoder().decode(body, where="page").docs[0].task_id == "a"
+
+
+@given(st.lists(st.tuples(st.integers(90, 104), st.text('[]{}"\\\\é', max_size=4)), min_size=1, max_size=6))
+def test_the_first_task_with_too_many_levels_is_named(tasks: list[tuple[int, str]]) -> None:
+    """Among others with as many brackets, and whatever brackets and quotes stand in their texts."""
+    docs = []
+    for levels, text in tasks:
+        inner: Any = [text, [], {text: text}] * 50
+        for _ in range(levels - 2):
+            inner = [text, inner, {}]
+        docs.append({"task_id": f"of {levels} levels", "response": inner})
+    body = msgspec.json.encode({"docs": docs})
+    deep = [levels for levels, _ in tasks if levels > 97]
+    if deep:
+        with pytest.raises(ReplyError, match=f"of task of {deep[0]} levels"):
+            PageDecoder().decode(body, where="page")
+    else:
+        assert len(PageDecoder().decode(body, where="page").docs) == len(docs)
 
 
 def test_half_a_character_does_not_stop_an_export() -> None:
