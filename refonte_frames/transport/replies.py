@@ -41,7 +41,11 @@ _TAKEN: Final = re.compile(
 MAX_DEPTH: Final = 100
 _STRING: Final = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
 _TOKENS: Final = re.compile(rb"(?P<key>" + _STRING + rb")\s*:|" + _STRING + rb"|[\[\]{},]", re.DOTALL)
-_ESCAPES: Final = re.compile(rb"\\.", re.DOTALL)
+_ESCAPES: Final = re.compile(
+    rb"(?P<pair>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.",
+    re.DOTALL,
+)
 _QUOTED: Final = re.compile(rb'"[^"]*"')
 _AS_BRACES: Final = bytes.maketrans(b"[]", b"{}")
 _NO_MARKS: Final = bytes(set(range(256)) - set(b'[]{}"'))
@@ -196,13 +200,6 @@ def _error_text(body: bytes) -> str:
 def _excerpt(body: bytes) -> str:
     text = " ".join(body[: 4 * _LONGEST_EXCERPT].decode("utf-8", "replace").split())
     return text if len(text) <= _LONGEST_EXCERPT else text[:_LONGEST_EXCERPT] + "…"
-
-
-_ESCAPES: Final = re.compile(
-    rb"(?P<pair>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
-    rb"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.",
-    re.DOTALL,
-)
 
 
 def without_lone_surrogates(body: bytes) -> tuple[bytes, int]:
