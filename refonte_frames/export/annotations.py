@@ -31,7 +31,7 @@ _PLAIN: Final = (
 def annotation_columns(rows: Sequence[Answered], drift: Drift) -> dict[str, pa.Array]:
     """Make the columns of so many rows; vertices that are none are noted, and kept in extra_json."""
     table = _Rows(rows)
-    columns = {name: table.column(name) for name in _PLAIN}
+    columns = {name: table.column(name, ANNOTATIONS.field(name).type) for name in _PLAIN}
     columns["geometry"] = table.geometries()
     columns["attributes_json"] = many_texts(table.values("attributes"))
     columns["vertices"], extras = table.vertices(drift)
@@ -54,17 +54,17 @@ class _Rows:
         """Return an attribute that all forms have."""
         return list(map(attrgetter(name), self.rows))
 
-    def column(self, name: str) -> pa.Array:
+    def column(self, name: str, type_: pa.DataType) -> pa.Array:
         """Make a column; null for the forms without it."""
-        type_ = ANNOTATIONS.field(name).type
         having = tuple(name in _fields_of(form) for form in self.forms)
-        if not any(having):
-            return nulls(len(self.rows), type_)
         if all(having):
             return pa.array(self.values(name), type_)
         rows, is_held = self._held(having)
+        values = list(map(attrgetter(name), rows))
+        if not any(map(is_not, values, repeat(None))):
+            return nulls(len(self.rows), type_)
         places = np.cumsum(is_held) - 1
-        return pa.array(list(map(attrgetter(name), rows)), type_).take(pa.array(places, mask=~is_held))
+        return pa.array(values, type_).take(pa.array(places, mask=~is_held))
 
     def geometries(self) -> pa.Array:
         """Make the column of geometries: all rows of most forms have the same."""
@@ -84,7 +84,7 @@ class _Rows:
         rows, is_held = self._held(tuple("vertices" in _fields_of(form) for form in self.forms))
         raws = list(map(attrgetter("vertices"), rows))
         is_there = list(map(is_not, raws, repeat(NO_RAW)))
-        places = np.flatnonzero(is_held)[is_there]
+        places = np.flatnonzero(is_held)[np.array(is_there, bool)]
         raws = list(compress(raws, is_there))
         column, misfits = vertices_column(len(self.rows), places, raws)
         extras = {int(places[misfit]): text_of(raws[misfit]) for misfit in misfits}
@@ -95,8 +95,8 @@ class _Rows:
 
     def extra_json(self, vertices: dict[int, str]) -> pa.Array:
         """Make the column of what has no place in another."""
-        if not vertices and not any("extra" in _fields_of(form) for form in self.forms):
-            return nulls(len(self.rows), pa.string())
+        if not vertices:
+            return self.column("extra", pa.string())
         texts = self.values("extra")
         for row, text in vertices.items():
             texts[row] = f'{{"vertices":{text}{"," + texts[row][1:] if texts[row] else "}"}'

@@ -6,10 +6,8 @@ Texts are joined and handed over as they are: their bytes were checked to be UTF
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 
@@ -24,12 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["few_texts", "many_texts", "nulls", "vertices_column"]
 
-_decode_rings = msgspec.json.Decoder(list[list[float]]).decode
-
 #: Stands in no JSON: it is no byte of UTF-8.
 _BORDER: Final = b"\xff"
 _NUMBERS: Final = b"0123456789+-.eE"
-_KEYS: Final = b'{}xy":'
+_KEYS: Final = b'[]{}xy":'
+_CORNER: Final = b'{"x":,"y":},'
 
 
 def nulls(length: int, type_: pa.DataType) -> pa.Array:
@@ -101,30 +98,40 @@ def vertices_column(length: int, places: Any, raws: Sequence[Raw]) -> tuple[pa.A
 def _corners_at_once(raws: Sequence[Raw]) -> tuple[Any, Any] | None:
     """Read how many corners each text has, and all coordinates; None when one is not written in the usual way.
 
-    What is left of the texts without the corners' keys is read as lists of numbers: no object is made for a corner.
-    That they held nothing but corners of exactly these two keys is seen from what they are without their numbers.
+    No object is made for a corner or a number. That the texts hold nothing but corners of exactly these two keys is
+    seen from what they are without their numbers.
     """
     text = b",".join(raws)
     if b" " in text:
         text = text.replace(b": ", b":").replace(b", ", b",")
-    try:
-        rings = _decode_rings(b"[%s]" % text.translate(None, _KEYS))
-    except msgspec.DecodeError:
+    frame = text.translate(None, _NUMBERS)
+    sizes = [(len(ring) + 1) // len(_CORNER) for ring in frame.replace(b"]", b"").split(b",[")]
+    corners = sum(sizes)
+    if frame != b",".join(map(_ring, sizes)) or text.count(b'{"x":') != corners or text.count(b',"y":') != corners:
         return None
-    sizes = np.fromiter(map(len, rings), np.int64, len(rings))
-    count = int(sizes.sum()) // 2
-    if (sizes % 2).any() or text.count(b'{"x":') != count or text.count(b',"y":') != count:
-        return None
-    if text.translate(None, _NUMBERS) != b",".join(map(_ring, (sizes // 2).tolist())):
-        return None
-    coordinates = np.fromiter(chain.from_iterable(rings), np.float64, 2 * count)
-    return None if count and np.abs(coordinates).max() > MAX_EXACT else (sizes // 2, coordinates)
+    listed = text.translate(None, _KEYS)
+    if 0 in sizes:
+        listed = b",".join(filter(None, listed.split(b",")))
+    numbers = _numbers(listed)
+    return None if numbers is None or len(numbers) != 2 * corners else (np.array(sizes, np.int64), numbers)
+
+
+def _numbers(listed: bytes) -> Any | None:
+    """Read numbers with commas between them; None when one is beyond what float64 holds exactly."""
+    if not listed:
+        return np.zeros(0)
+    commas = np.flatnonzero(np.frombuffer(listed, np.uint8) == ord(","))
+    ends = np.concatenate([[0], commas - np.arange(len(commas)), [len(listed) - len(commas)]])
+    numbers = _texts(listed.translate(None, b","), ends).cast(pa.float64()).to_numpy()
+    # The integer -0 is no negative zero.
+    is_plain = (np.abs(numbers) <= MAX_EXACT) & ~(np.signbit(numbers) & (numbers == 0))
+    return numbers if is_plain.all() else None
 
 
 @lru_cache(maxsize=1024)
 def _ring(corners: int) -> bytes:
     """Return what is left of so many corners when their numbers are taken out."""
-    return b"[%s]" % b",".join([b'{"x":,"y":}'] * corners)
+    return b"[%s]" % b",".join([_CORNER[:-1]] * corners)
 
 
 def _corners_one_by_one(raws: Sequence[Raw]) -> tuple[Any, Any]:

@@ -168,7 +168,8 @@ class _Reader:
     def texts(self, name: str) -> pa.Array:
         """Return a free-form field of all objects as the service's own text."""
         raws = list(map(attrgetter(name), self.objects))
-        lengths = np.fromiter((len(memoryview(raw)) for raw in raws), np.int64, len(raws))
+        views: Iterable[Any] = map(memoryview, raws)
+        lengths = np.fromiter(map(len, views), np.int64, len(raws))
         for index in np.flatnonzero(lengths == len(b"null")).tolist():
             if raws[index] == _NULL:
                 self.note(index, name, "null")
