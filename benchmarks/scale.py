@@ -119,10 +119,11 @@ def forecast(
     rows : int, optional
         The size of windows where it is given, as for portions.
     """
-    from refonte_frames.export.windows import Window, plan_windows, target_rows
+    from refonte_frames.export.windows import Window, most_rows, plan_windows, target_rows
 
     asked = 1
     target = rows or target_rows(total, workers)
+    most = rows or most_rows(target)
 
     def count_all(slices: Sequence[tuple[int, int]]) -> list[int]:
         nonlocal asked
@@ -130,9 +131,15 @@ def forecast(
         return [within(*bounds) for bounds in slices]
 
     windows: list[Window] | None = [Window()]
-    if total > target:
+    if total > most:
         windows = plan_windows(
-            count_all, total=total, oldest=None, newest=newest, target=target, finest=_MS if rows is None else _SECOND
+            count_all,
+            total=total,
+            oldest=None,
+            newest=newest,
+            target=target,
+            most=most,
+            finest=_MS if rows is None else _SECOND,
         )
     assert windows is not None
     pages = 0

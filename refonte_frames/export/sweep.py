@@ -23,7 +23,7 @@ from refonte_frames.export.columns import build, time_of
 from refonte_frames.export.decode import PageDecoder
 from refonte_frames.export.drift import Drift
 from refonte_frames.export.filters import stamp_of
-from refonte_frames.export.windows import Window, plan_windows, target_rows
+from refonte_frames.export.windows import Window, most_rows, plan_windows, target_rows
 from refonte_frames.pages import PageSize, read_pages
 from refonte_frames.transport.calls import Call
 
@@ -201,16 +201,21 @@ def plan_sweep(source: Source, *, target: int | None = None, finest: int = 1_000
     Parameters
     ----------
     target : int, optional
-        Tasks that a window should hold. Default: by how many there are, and how many threads read them.
+        Tasks that a window may hold. Default: about a number that suits how many there are, and how many threads
+        read them.
     finest : int
         Bounds between windows are multiples of so many microseconds.
     """
     page, clock = first_task(source, source.filters)
     if not page.docs and not page.total:
         return Plan((), page.total, "windows", clock)
-    target = target or target_rows(page.total or 0, source.client.max_workers)
+    if target is None:
+        target = target_rows(page.total or 0, source.client.max_workers)
+        most = most_rows(target)
+    else:
+        most = target
     newest = time_of(page.docs[0].created_at or "")[0] if page.docs else None
-    if page.total is not None and page.total <= target:
+    if page.total is not None and page.total <= most:
         return Plan((Window(),), page.total, "windows", clock)
     windows = None
     if page.total is not None and newest is not None:
@@ -220,6 +225,7 @@ def plan_sweep(source: Source, *, target: int | None = None, finest: int = 1_000
             oldest=source.filters.created_after,
             newest=newest,
             target=target,
+            most=most,
             finest=finest,
         )
     if windows is not None:

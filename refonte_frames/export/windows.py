@@ -12,7 +12,7 @@ from refonte_frames.api import MAX_PAGE_SIZE
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["IMPOSSIBLE", "Window", "plan_windows", "target_rows", "windows_around"]
+__all__ = ["IMPOSSIBLE", "Window", "most_rows", "plan_windows", "target_rows", "windows_around"]
 
 #: Times are whole milliseconds on the wire (contract 1.1).
 _MS: Final = 1_000
@@ -58,6 +58,18 @@ def target_rows(total: int, workers: int) -> int:
     return max(_SMALLEST_TARGET, min(_LARGEST_TARGET, ceil(total / (4 * workers))))
 
 
+def most_rows(target: int) -> int:
+    """Say how many tasks a window may come to hold that is planned for so many.
+
+    Slices of time are never quite equal. To cut one for a few tasks too many leaves two small windows, and in the end
+    one worker that reads the last of them alone.
+
+    >>> most_rows(1_600)
+    1800
+    """
+    return target + target // 8
+
+
 def plan_windows(
     count_all: Callable[[Sequence[tuple[int, int]]], list[int]],
     *,
@@ -65,6 +77,7 @@ def plan_windows(
     oldest: int | None,
     newest: int,
     target: int,
+    most: int | None = None,
     finest: int = _MS,
 ) -> list[Window] | None:
     """Plan windows by asking how many tasks lie in slices of time.
@@ -80,7 +93,9 @@ def plan_windows(
     newest : int
         Created when the newest task was.
     target : int
-        Tasks that a window should hold at most. What is created within `finest` may be more: it is not cut.
+        Tasks that a window should hold.
+    most : int, optional
+        Tasks that a window may hold. Default: the target. What is created within `finest` may be more: it is not cut.
     finest : int
         Windows begin and end at multiples of so many microseconds, but for the outer bounds.
 
@@ -106,7 +121,7 @@ def plan_windows(
         return None
     if oldest >= newest:
         return [Window()]
-    slices = _slice_all(count_all, (oldest, newest, total), target, finest)
+    slices = _slice_all(count_all, (oldest, newest, total), target, most or target, finest)
     return None if slices is None else _joined(slices, target)
 
 
@@ -120,7 +135,7 @@ def _find_oldest(count_all: Callable[[Sequence[tuple[int, int]]], list[int]], to
 
 
 def _slice_all(
-    count_all: Callable[[Sequence[tuple[int, int]]], list[int]], whole: Count, target: int, finest: int
+    count_all: Callable[[Sequence[tuple[int, int]]], list[int]], whole: Count, target: int, most: int, finest: int
 ) -> list[Count] | None:
     """Cut slices that hold too many until none is left that could be cut; oldest first."""
     done: list[Count] = []
@@ -139,7 +154,7 @@ def _slice_all(
                 return None
             for piece in counted:
                 can_be_cut = len(pieces) > 1 and piece[1] - piece[0] > finest
-                (todo if piece[2] > target and can_be_cut else done).append(piece)
+                (todo if piece[2] > most and can_be_cut else done).append(piece)
     return sorted(done)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from refonte_frames.export.decode import Page, TaskDoc
 from refonte_frames.export.sweep import Border, _without_foreign
-from refonte_frames.export.windows import Window, plan_windows, target_rows
+from refonte_frames.export.windows import Window, most_rows, plan_windows, target_rows
 from refonte_frames.pages import Paging
 
 if TYPE_CHECKING:
@@ -66,6 +66,18 @@ def test_evenly_spread_tasks_are_cut_evenly() -> None:
     windows = planned(moments, 100)
     assert max(len(held(window, moments)) for window in windows) <= 101
     assert len(windows) <= 16
+
+
+@given(st.lists(st.integers(0, 2_000_000), min_size=1_000, max_size=1_000))
+def test_a_window_may_hold_a_few_more_rather_than_be_cut(delays: list[int]) -> None:
+    """Ten windows are planned, and ten it are, though none of them holds a tenth exactly."""
+    moments = sorted(BASE + 7_000_000 * index + delay // 1_000 * 1_000 for index, delay in enumerate(delays))
+    windows = plan_windows(
+        counter(moments), total=1_000, oldest=moments[0], newest=moments[-1], target=100, most=most_rows(100)
+    )
+    assert windows is not None
+    assert len(windows) == 10
+    assert max(len(held(window, moments)) for window in windows) <= 113
 
 
 def test_a_burst_within_one_millisecond_is_not_cut_for_ever() -> None:
