@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
@@ -17,13 +18,15 @@ from msgspec import UNSET, Raw, Struct
 from refonte_frames.export.annotations import annotation_columns
 from refonte_frames.export.arrays import few_texts
 from refonte_frames.export.decode import NO_RAW, AuditDoc, TaskDoc, object_of, object_text, text_of
-from refonte_frames.export.flatten import Answer, flatten
+from refonte_frames.export.flatten import flatten
 from refonte_frames.schemas import ANNOTATIONS, AUDITS, DICT, SCHEMAS, TASKS, TEXTS, TS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
     from refonte_frames.export.drift import Drift
+    from refonte_frames.export.elements import Answered
+    from refonte_frames.export.flatten import Answer
 
 __all__ = ["EPOCH", "TASK_TABLES", "build", "empty", "time_of"]
 
@@ -53,6 +56,8 @@ _Extras = dict[int, dict[str, str]]
 
 
 _NULL: Final = Raw(b"null")
+#: Bytes of a response that is absent, or null.
+_NO_RESPONSE: Final = (0, 4)
 
 
 class _Attachment(Struct, gc=False):
@@ -96,14 +101,13 @@ def build(
     drift : Drift
         Counts what did not look as documented.
     """
-    answers = [_answer(doc) for doc in docs]
+    answers = _answers(docs, drift)
     tasks, keep = _tasks(docs, answers, exported_at, drift)
     batches = {"tasks": tasks}
     if "audits" in tables:
         batches["audits"] = _audits(docs, tasks, exported_at, drift)
     if "annotations" in tables:
         batches["annotations"] = _annotations(answers, tasks, exported_at, drift)
-    _note_answers(docs, answers, drift)
     _note_extras("tasks", keep, _TASK_KEYS, drift)
     return batches
 
@@ -139,10 +143,29 @@ def time_of(text: str) -> tuple[int | None, bool]:
     return micros, not (match["fraction"] or "")[6:].strip("0")
 
 
-def _answer(doc: TaskDoc) -> Answer | None:
-    if len(memoryview(doc.response)) in (0, 4):  # absent, or null
-        return None
-    return flatten(doc.response, doc.type or None)
+@dataclass(slots=True)
+class _Answers:
+    """What the responses of many tasks came to: all rows, how many are whose, and the texts of errors."""
+
+    rows: list[Answered] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+    errors: list[str | None] = field(default_factory=list)
+
+
+def _answers(docs: Iterable[TaskDoc], drift: Drift) -> _Answers:
+    """Read all responses. None is kept for itself: thousands of objects would keep the garbage collector busy."""
+    answers = _Answers()
+    for doc in docs:
+        answer = None if len(memoryview(doc.response)) in _NO_RESPONSE else flatten(doc.response, doc.type or None)
+        if answer is None:
+            answers.counts.append(0)
+            answers.errors.append(None)
+            continue
+        answers.rows += answer.rows
+        answers.counts.append(len(answer.rows))
+        answers.errors.append(answer.error)
+        _note_answer(doc, answer, drift)
+    return answers
 
 
 class _Reader:
@@ -207,7 +230,7 @@ class _Reader:
 
 
 def _tasks(
-    docs: Sequence[TaskDoc], answers: Sequence[Answer | None], exported_at: datetime, drift: Drift
+    docs: Sequence[TaskDoc], answers: _Answers, exported_at: datetime, drift: Drift
 ) -> tuple[pa.RecordBatch, _Extras]:
     reader = _Reader(docs, "tasks", drift)
     columns: dict[str, Any] = {name: pa.array(reader.values(name), TASKS.field(name).type) for name in _TASK_VALUES}
@@ -218,8 +241,8 @@ def _tasks(
         [[value] if isinstance(value, str) else value for value in reader.values("attachment_url")], TEXTS
     )
     columns["callback_succeeded"] = pa.array(_callback_outcomes(reader), pa.bool_())
-    columns["error"] = pa.array([answer.error if answer else None for answer in answers], pa.string())
-    columns["n_annotations"] = pa.array([len(answer.rows) if answer else 0 for answer in answers], pa.int32())
+    columns["error"] = pa.array(answers.errors, pa.string())
+    columns["n_annotations"] = pa.array(answers.counts, pa.int32())
     audits = reader.values("audits")
     if [] in audits:
         for index in (index for index, entries in enumerate(audits) if entries == []):
@@ -323,7 +346,7 @@ def _callback_outcomes(reader: _Reader) -> list[bool | None]:
 
 
 def _audit_summary(audits: Sequence[list[AuditDoc] | None]) -> dict[str, pa.Array]:
-    ordered = [_by_age(entries) if entries else [] for entries in audits]
+    ordered: list[Sequence[AuditDoc]] = [_by_age(entries) if entries else () for entries in audits]
 
     def of(position: int, name: str) -> pa.Array:
         values = [getattr(entries[position], name) if entries else None for entries in ordered]
@@ -351,7 +374,7 @@ def _audited_at(audit: AuditDoc) -> int:
 
 
 def _audits(docs: Sequence[TaskDoc], tasks: pa.RecordBatch, exported_at: datetime, drift: Drift) -> pa.RecordBatch:
-    per_task = [_by_age(doc.audits) if doc.audits else [] for doc in docs]
+    per_task: list[Sequence[AuditDoc]] = [_by_age(doc.audits) if doc.audits else () for doc in docs]
     entries = [audit for audits in per_task for audit in audits]
     counts = np.fromiter(map(len, per_task), np.int64, len(per_task))
     columns = _of_parent(tasks, counts, "audit_index")
@@ -382,27 +405,20 @@ def _of_parent(tasks: pa.RecordBatch, counts: Any, index_name: str) -> dict[str,
     return columns
 
 
-def _annotations(
-    answers: Sequence[Answer | None], tasks: pa.RecordBatch, exported_at: datetime, drift: Drift
-) -> pa.RecordBatch:
-    rows = [row for answer in answers if answer for row in answer.rows]
-    counts = np.fromiter((len(answer.rows) if answer else 0 for answer in answers), np.int64, len(answers))
-    columns = _of_parent(tasks, counts, "annotation_index")
-    columns |= annotation_columns(rows, drift)
-    columns["exported_at"] = _constant(exported_at, len(rows))
+def _annotations(answers: _Answers, tasks: pa.RecordBatch, exported_at: datetime, drift: Drift) -> pa.RecordBatch:
+    columns = _of_parent(tasks, np.array(answers.counts, np.int64), "annotation_index")
+    columns |= annotation_columns(answers.rows, drift)
+    columns["exported_at"] = _constant(exported_at, len(answers.rows))
     return _batch(columns, ANNOTATIONS)
 
 
-def _note_answers(docs: Iterable[TaskDoc], answers: Iterable[Answer | None], drift: Drift) -> None:
-    for doc, answer in zip(docs, answers, strict=True):
-        if answer is None:
-            continue
-        if not answer.is_known:
-            drift.note_response(doc.type or None)
-        for column in answer.misfits:
-            drift.note_misfit(f"annotations.{column}")
-        for key in answer.unknown_keys:
-            drift.note_key(f"annotations.{key}")
+def _note_answer(doc: TaskDoc, answer: Answer, drift: Drift) -> None:
+    if not answer.is_known:
+        drift.note_response(doc.type or None)
+    for column in answer.misfits:
+        drift.note_misfit(f"annotations.{column}")
+    for key in answer.unknown_keys:
+        drift.note_key(f"annotations.{key}")
 
 
 def _note_extras(table: str, extras: _Extras, columns: Collection[str], drift: Drift) -> None:
