@@ -19,6 +19,7 @@ import msgspec
 import pandas as pd
 
 from refonte_frames import progress as bars
+from refonte_frames.cells import is_sendable
 from refonte_frames.errors import (
     ApiError,
     ColumnError,
@@ -148,7 +149,7 @@ def orders_of(frame: pd.DataFrame, task_id: Hashable, changes: Sequence[Change |
 
 
 def _order(cell: Any, change: Change | Refused) -> Order:
-    if isinstance(cell, str) and cell:
+    if isinstance(cell, str) and cell and is_sendable(cell):
         return Order(cell, None, change) if isinstance(change, Refused) else Order(cell, change)
     if (pd.api.types.is_scalar(cell) and pd.isna(cell)) or (isinstance(cell, str) and not cell):
         return Order("", None, Refused("no_task_id", "the row has no task"))
@@ -394,22 +395,30 @@ class _Run:
             except (ServiceError, NoReplyError, ReplyError) as error:
                 if isinstance(error, NoReplyError) and not error.was_sent:
                     return _no_connection(error)
-                if change.is_visible and self._is_made(task_id, change):
+                is_made = self._is_made(task_id, change)
+                if is_made:
                     return result
-                if not left or self._stop.is_set():
-                    return _unclear(error, is_visible=change.is_visible)
+                # Where nobody saw the task without it, a second one would be sent blindly.
+                if not left or self._stop.is_set() or is_made is None:
+                    return _unclear(error, change, is_known=is_made is not None)
                 self._stop.wait(_PAUSE_SECS)
+            except DuplicateUniqueId as error:
+                # The task itself has it already: an earlier sending did it, whose answer was lost.
+                return result if error.task_id == task_id else _refusal(error)
             except RefonteError as error:
                 return _refusal(error)
             else:
                 return result
         raise AssertionError("the last sending ends it")
 
-    def _is_made(self, task_id: str, change: Change) -> bool:
+    def _is_made(self, task_id: str, change: Change) -> bool | None:
+        """Look whether a change was made; None where that does not show, or the task cannot be read."""
+        if not change.is_visible:
+            return None
         try:
             return self._difference(task_id, change, is_last_look=True) is None
         except RefonteError:
-            return False
+            return None
 
 
 def _unread(task_id: str, error: RefonteError) -> _Result:
@@ -438,12 +447,12 @@ def _refusal(error: RefonteError) -> _Result:
     return _Result("failed", _code(error), getattr(error, "error", "") or error.message)
 
 
-def _unclear(error: RefonteError, *, is_visible: bool) -> _Result:
+def _unclear(error: RefonteError, change: Change, *, is_known: bool) -> _Result:
     """Say that a change was sent and nobody can tell, or that the service failed and the task shows no change."""
     code = "service_error" if isinstance(error, ServiceError) else "no_reply"
-    if is_visible and isinstance(error, ServiceError):
+    if is_known and isinstance(error, ServiceError):
         return _Result("failed", code, error.message)
-    again = "it does no harm" if is_visible else "what was done is then done twice"
+    again = "it does no harm" if change.is_visible else "what was done is then done twice"
     message = f"It may or may not have been done; run the same call again ({again}). {error.message}"
     return _Result("unknown", code, message)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import msgspec
 
 from refonte_frames.api import AUDIT_RESULTS, MAX_TAGS
+from refonte_frames.errors import ReplyError
 from refonte_frames.resources.changes import Refused, is_same
 from refonte_frames.transport.calls import Call, path_of
 
@@ -25,6 +26,8 @@ __all__ = [
     "SetUniqueId",
     "own_result",
 ]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,7 @@ class ChangeTags:
 
     def difference(self, task: Mapping[str, Any]) -> tuple[Any, Any] | Refused | None:
         """From the tags it has, whatever their order."""
-        present = list(task.get("tags") or [])
+        present = _listed(task, "tags", str)
         wanted = self._applied(present)
         if set(wanted) == set(present):
             return None
@@ -176,12 +179,26 @@ class ResendCallback:
 
 def own_result(task: Mapping[str, Any]) -> str | None:
     """Take the result of the customer's newest audit; the order of audits is not documented."""
-    audits = [audit for audit in task.get("audits") or [] if audit.get("audit_source") == "customer"]
+    audits = [audit for audit in _listed(task, "audits", dict) if audit.get("audit_source") == "customer"]
     if not audits:
         status = task.get("customer_review_status")
         return status if status in AUDIT_RESULTS else None
     newest = max(audits, key=lambda audit: _moment(audit.get("audited_at")))
     return str(newest.get("audit_result"))
+
+
+def _listed(task: Mapping[str, Any], name: str, kind: type[T]) -> list[T]:
+    """Read a list of a task, absent where it would be empty.
+
+    Raises
+    ------
+    ReplyError
+        It is none, or not of this kind.
+    """
+    values = task.get(name) or []
+    if not isinstance(values, list) or not all(isinstance(value, kind) for value in values):
+        raise ReplyError(f"A task was answered whose {name} are not as documented.", path=name)
+    return values
 
 
 def _moment(text: Any) -> dt.datetime:

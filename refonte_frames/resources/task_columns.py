@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from refonte_frames.api import MAX_TAGS
-from refonte_frames.cells import ABSENT, CellError, Column, json_column, own_id
+from refonte_frames.cells import ABSENT, CellError, Column, is_sendable, json_column, own_id
 from refonte_frames.errors import ColumnError, InputError
 from refonte_frames.resources.changes import Change, Refused, column_of
 from refonte_frames.resources.task_changes import Audit, SetMetadata, SetUniqueId
@@ -28,15 +29,31 @@ def mapped_columns(rows: pd.DataFrame, columns: Sequence[Hashable] | Mapping[str
     Raises
     ------
     ColumnError
-        The mapping is the wrong way round.
+        The mapping is the wrong way round, or two columns feed one key.
+    InputError
+        It is no mapping and no list, or a key cannot be sent.
     """
     if not hasattr(columns, "items"):
-        return {str(column): column for column in ([columns] if isinstance(columns, str) else columns)}
+        if not isinstance(columns, Iterable):
+            raise InputError(f"columns is a list of columns, or a dict of key to column, not {columns!r}.")
+        return _by_key((column, column) for column in ([columns] if isinstance(columns, str) else columns))
     mapped = dict(columns.items())
     present = rows.columns.tolist()
     if mapped and not any(column in present for column in mapped.values()) and all(key in present for key in mapped):
         mended = {str(column): key for key, column in mapped.items()}
         raise ColumnError(f"columns maps key to column; it is the wrong way round. Write columns={mended!r}.")
+    return _by_key(mapped.items())
+
+
+def _by_key(pairs: Iterable[tuple[Hashable, Hashable]]) -> dict[str, Hashable]:
+    """Take keys as the texts that JSON has for them; of two that become one, a column would be lost."""
+    mapped: dict[str, Hashable] = {}
+    for given, column in pairs:
+        key = str(given)
+        if not is_sendable(key):
+            raise InputError(f"The key {key!r} of the metadata holds half a character, which cannot be sent.")
+        if mapped.setdefault(key, column) != column:
+            raise ColumnError(f"columns feeds the key {key!r} from {mapped[key]!r} and from {column!r}; keep one.")
     return mapped
 
 
@@ -114,6 +131,8 @@ def _remarks(rows: pd.DataFrame, comments: Hashable | None) -> Column:
     ------
     ColumnError
         It is no column, but looks like the misspelt name of one.
+    InputError
+        It is one remark for all rows that cannot be sent.
     """
     names = rows.columns.tolist()
     if comments is None:
@@ -124,6 +143,8 @@ def _remarks(rows: pd.DataFrame, comments: Hashable | None) -> Column:
     if near or not isinstance(comments, str):
         hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(map(repr, names)) or 'no columns'}."
         raise ColumnError(f"The frame has no column {comments!r} with the comments; {hint}")
+    if not is_sendable(comments):
+        raise InputError(f"The comment {comments!r} holds half a character, which cannot be sent.")
     return Column([comments] * len(rows))
 
 
@@ -143,9 +164,10 @@ def checked_tags(given: str | Sequence[str], kind: str) -> tuple[str, ...]:
     InputError
         One is empty or no text, there are none, or more than a task can have.
     """
-    tags = (given,) if isinstance(given, str) else tuple(dict.fromkeys(given))
-    if not all(isinstance(tag, str) and tag for tag in tags) or not (tags or kind == "set"):
+    tags = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
+    if not all(isinstance(tag, str) and tag and is_sendable(tag) for tag in tags) or not (tags or kind == "set"):
         raise InputError(f"tags is a list of texts that are not empty, not {given!r}.")
+    tags = tuple(dict.fromkeys(tags))
     if kind != "remove" and len(tags) > MAX_TAGS:
         raise InputError(f"A task has at most {MAX_TAGS} tags, not {len(tags)}: {', '.join(tags)}.")
     return tags

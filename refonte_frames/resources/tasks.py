@@ -159,8 +159,8 @@ def set_metadata(
 
     Raises
     ------
-    ColumnError
-        A column is missing; nothing was sent.
+    ColumnError, InputError
+        A column is missing, or `columns` names none or a key that cannot be sent; nothing was sent.
     {raises}
 
     Notes

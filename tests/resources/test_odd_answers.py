@@ -79,6 +79,36 @@ def test_a_member_whose_address_is_none_is_nobody(tmp_path: Path) -> None:
     assert isinstance(made, pd.DataFrame)
 
 
+TASK_ID = "576ba74eec471ff9b0155a13"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("tags", 5), ("tags", "a"), ("tags", [["a"]]), ("audits", 5), ("audits", [5])]
+)
+def test_a_task_of_another_form_is_the_error_of_its_row(field: str, value: Any, tmp_path: Path) -> None:
+    """Nothing is changed."""
+    frame = pd.DataFrame({"task_id": [TASK_ID]})
+    changes: dict[str, Callable[[rf.Client], Any]] = {
+        "tags": lambda client: rf.add_tags(frame, "a", client=client),
+        "audits": lambda client: rf.audit(frame, accepted=True, client=client),
+    }
+    task = {"task_id": TASK_ID, "status": "completed", field: value}
+    receipt = answered(task, changes[field], tmp_path)
+    assert receipt[["outcome", "error_code"]].to_numpy().tolist() == [["failed", "bad_reply"]]
+    assert f"{field} are not as documented" in receipt["error_message"].iloc[0]
+
+
+def test_an_id_that_the_task_itself_has_is_given(tmp_path: Path) -> None:
+    """The answer was lost, and the second sending is refused for the sake of the first."""
+    refused = f'{{"error": "The unique_id (\\"s\\") is already used for a different task ({TASK_ID})."}}'
+    answers = [answer(f'{{"task_id": "{TASK_ID}"}}'.encode()), [b""], answer(refused.encode(), "409 Conflict")]
+    frame = pd.DataFrame({"task_id": [TASK_ID], "scene": ["s"]})
+    with RawServer(answers) as server:
+        with rf.Client(api_key="live_demo", base_url=server.base_url, state_dir=tmp_path) as client:
+            receipt = rf.set_unique_ids(frame, column="scene", client=client)
+    assert receipt["outcome"].tolist() == ["changed"]
+
+
 @pytest.mark.parametrize(
     "ask",
     [

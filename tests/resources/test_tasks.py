@@ -100,10 +100,10 @@ def test_no_rows_ask_nothing(client: rf.Client) -> None:
 def test_rows_without_a_usable_id_fail_alone(client: rf.Client) -> None:
     """No id, an id that is no text and an unknown one are errors of their rows; the others are changed."""
     good = make(client, 1)["task_id"].iloc[0]
-    frame = pd.DataFrame({"task_id": pd.Series([good, None, "", 7, ["x"], "0" * 24, ".."], dtype=object)})
+    frame = pd.DataFrame({"task_id": pd.Series([good, None, "", 7, ["x"], "\ud83d", "0" * 24, ".."], dtype=object)})
     receipt = rf.cancel(frame, client=client)
     assert receipt["error_code"].tolist() == [
-        *(None, "no_task_id", "no_task_id", "bad_task_id", "bad_task_id", "not_found", "not_found")
+        *(None, "no_task_id", "no_task_id", "bad_task_id", "bad_task_id", "bad_task_id", "not_found", "not_found")
     ]
 
 
@@ -199,6 +199,29 @@ def test_columns_that_are_not_there_are_told_before_anything_is_sent(
     assert client.requests_by_status() == {}
 
 
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        (None, "a list of columns, or a dict of key to column, not None"),
+        ({"\ud83d": "text"}, "half a character"),
+        ({1: "text", "1": "task_id"}, "feeds the key '1' from 'text' and from 'task_id'"),
+    ],
+)
+def test_keys_that_cannot_be_sent_are_told_before_anything_is(client: rf.Client, columns: Any, sentence: str) -> None:
+    """Neither in the middle of the run, nor one in the place of another."""
+    with pytest.raises(rf.InputError, match=sentence):
+        rf.set_metadata(pd.DataFrame({"task_id": ["x"], "text": ["a"]}), columns=columns, client=client)
+    assert client.requests_by_status() == {}
+
+
+def test_keys_that_are_numbers_are_the_texts_that_json_has_for_them(client: rf.Client) -> None:
+    """So that a second run finds them as they are."""
+    frame = make(client, 1)
+    assert outcomes(rf.set_metadata(frame, columns={1: "text"}, client=client)) == ["changed"]
+    assert served(client, frame, "metadata") == [{"1": "text 0"}]
+    assert outcomes(rf.set_metadata(frame, columns={1: "text"}, client=client)) == ["unchanged"]
+
+
 def test_ids_are_set_and_cleared(client: rf.Client) -> None:
     """Integers become text; a second run changes nothing."""
     frame = make(client, 2).assign(scene=[7, 8])
@@ -263,7 +286,7 @@ def test_tags_are_added_set_and_removed(
 
 
 @pytest.mark.parametrize("change", [rf.add_tags, rf.set_tags, rf.remove_tags])
-@pytest.mark.parametrize("tags", [["a", ""], [None], [7], ""])
+@pytest.mark.parametrize("tags", [["a", ""], [None], [7], "", None, 7, [["a"]], "\ud83d"])
 def test_tags_that_are_no_texts_are_not_sent(client: rf.Client, change: Any, tags: Any) -> None:
     """Nothing is sent."""
     with pytest.raises(rf.InputError, match="list of texts that are not empty"):
@@ -320,6 +343,13 @@ def test_a_misspelt_column_of_comments_is_no_comment(client: rf.Client, comments
     frame = pd.DataFrame({"task_id": ["x"], "remark": ["fine"]})
     with pytest.raises(rf.ColumnError, match="'remark'"):
         rf.audit(frame, accepted=True, comments=comments, client=client)
+
+
+def test_a_comment_that_cannot_be_sent_is_told_before_anything_is(client: rf.Client) -> None:
+    """It would end the run in the middle."""
+    with pytest.raises(rf.InputError, match="half a character"):
+        rf.audit(pd.DataFrame({"task_id": ["x"]}), accepted=True, comments="\ud83d", client=client)
+    assert client.requests_by_status() == {}
 
 
 def test_callbacks_are_sent_again(sandbox: rf.Sandbox, client: rf.Client, key: str) -> None:
@@ -380,6 +410,22 @@ def test_an_audit_that_fails_for_good_says_so(sandbox: rf.Sandbox, client: rf.Cl
     sandbox.faults.clear()
     assert outcomes(rf.audit(frame, accepted=True, client=client)) == ["changed"] * 2
     assert audit_counts(client, frame) == [1, 1]
+
+
+@pytest.mark.parametrize("lost", [{"action": "drop"}, {"action": "status", "status": 500}], ids=["lost", "failed"])
+def test_no_second_audit_is_sent_where_nobody_saw_the_task_without_the_first(
+    sandbox: rf.Sandbox, client: rf.Client, lost: dict[str, Any]
+) -> None:
+    """The answer is lost and the task cannot be read then: unknown, and the next run finds the audit."""
+    frame = complete(sandbox, make(client, 1))
+    path = f"/task/{frame['task_id'].iloc[0]}"
+    sandbox.faults.add(**lost, side="after", method="POST", path=f"{path}/audit")
+    sandbox.faults.add("status", method="GET", path=path, status=500, nth=2, times=2)
+    receipt = rf.audit(frame, accepted=True, client=client)
+    assert outcomes(receipt) == ["unknown"]
+    assert "run the same call again (it does no harm)" in receipt["error_message"].iloc[0]
+    assert outcomes(rf.audit(frame, accepted=True, client=client)) == ["unchanged"]
+    assert audit_counts(client, frame) == [1]
 
 
 def test_a_task_that_cannot_be_read_is_not_changed(sandbox: rf.Sandbox, client: rf.Client) -> None:
