@@ -31,6 +31,9 @@ __all__ = ["make_app"]
 #: Refusals are counted for people to see; they must not buy a stranger a write to the disk each.
 _REFUSALS_EVERY_SECS: Final = 1.0
 
+#: The first finds that the folder is another one, the second is in it; more are somebody who removes it all the time.
+_OPENINGS: Final = 3
+
 _log = logging.getLogger("refonte_frames")
 
 
@@ -223,9 +226,16 @@ class _Keeper:
         return None
 
     def _commit(self, arrivals: list[Arrival], refusals: Counter[str]) -> None:
-        if self._inbox is None:
-            self._inbox = Inbox(self._path)
-        self._inbox.add(arrivals, refusals)
+        for _ in range(_OPENINGS):
+            if self._inbox is None:
+                self._inbox = Inbox(self._path)
+            self._inbox.add(arrivals, refusals)
+            if self._inbox.is_in_place():
+                return
+            # Written to a file that nobody will read: the folder was removed or moved away, so once more, into its own.
+            self._inbox.close()
+            self._inbox = None
+        raise ExportError(f"The inbox in {self._path} goes away whenever it is written: who removes that folder?")
 
 
 def _settle(done: asyncio.Future[None], error: ExportError | None) -> None:

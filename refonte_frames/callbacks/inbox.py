@@ -11,6 +11,7 @@ stays as large as it once was. Version 1 lacked that table and is brought up whe
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections import Counter
@@ -23,7 +24,6 @@ from refonte_frames.databases import closed_on_error, make_file, opened_to_look,
 from refonte_frames.errors import ExportError
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable, Mapping
     from contextlib import AbstractContextManager
 
@@ -154,6 +154,13 @@ class Inbox:
             self._db.executemany(_ADD, lines)
             self._db.executemany(_ADD_REFUSALS, counts)
 
+    def is_in_place(self) -> bool:
+        """Tell of an inbox opened for writing whether its file is the one that others find in the folder.
+
+        Where the folder was removed or moved away, SQLite goes on writing to a file that no export will read.
+        """
+        return self._place == _place_of(self.path)
+
     def waiting(self, limit: int, *, after: int = 0) -> list[Hint]:
         """Give the oldest tasks that no export has settled yet, those after a number only.
 
@@ -219,6 +226,7 @@ class Inbox:
             make_file(self.path)
         except OSError as error:
             raise ExportError(f"The inbox {self.path} cannot be made: {error.strerror}. Name another folder.") from None
+        self._place = _place_of(self.path)
         # Used by one thread at a time, but not always by the one that opened it.
         db = sqlite3.connect(self.path, timeout=60.0, isolation_level=None, check_same_thread=False)
         with closed_on_error(db):
@@ -271,6 +279,15 @@ class Inbox:
                 "service repeats the others for 24 hours."
             )
         )
+
+
+def _place_of(path: Path) -> tuple[int, int] | None:
+    """Tell one file from another that has its name now."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _line(arrival: Arrival) -> tuple[object, ...]:

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -226,6 +227,23 @@ def test_a_full_disk_acknowledges_nothing_and_loses_nothing(tmp_path: Path) -> N
         process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=30)[1]
     assert said.count("answered with 503") == statuses.count(503)
+
+
+@pytest.mark.parametrize("is_moved", [True, False])
+def test_a_folder_that_goes_away_takes_no_acknowledged_delivery_with_it(tmp_path: Path, *, is_moved: bool) -> None:
+    """Removed or moved while it is served, and made anew or not: what is answered with 200 is where it is looked for."""
+    with receiving(tmp_path / "kittens") as (url, _):
+        for number in (1, 2, 3):
+            assert deliver(url, task_body(number))[0] == 200
+            assert f"{number:024x}" in rf.callbacks.received(tmp_path / "kittens")["name"].tolist()
+            if is_moved:
+                (tmp_path / "kittens").rename(tmp_path / f"moved {number}")
+            else:
+                shutil.rmtree(tmp_path / "kittens")
+        (tmp_path / "kittens").mkdir()
+        assert deliver(url, task_body(4))[0] == 200
+        assert deliver(url, task_body(4))[0] == 200
+    assert rf.callbacks.received(tmp_path / "kittens")[["name", "times"]].values.tolist() == [[f"{4:024x}", 2]]
 
 
 def test_broken_requests_of_strangers_write_no_line(tmp_path: Path) -> None:
