@@ -11,7 +11,6 @@ stays as large as it once was. Version 1 lacked that table and is brought up whe
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from collections import Counter
@@ -24,6 +23,7 @@ from refonte_frames.databases import closed_on_error, make_file, opened_to_look,
 from refonte_frames.errors import ExportError
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Mapping
     from contextlib import AbstractContextManager
 

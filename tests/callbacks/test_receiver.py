@@ -231,7 +231,7 @@ def test_a_full_disk_acknowledges_nothing_and_loses_nothing(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("is_moved", [True, False])
 def test_a_folder_that_goes_away_takes_no_acknowledged_delivery_with_it(tmp_path: Path, *, is_moved: bool) -> None:
-    """Removed or moved while it is served, and made anew or not: what is answered with 200 is where it is looked for."""
+    """Removed or moved while it is served, made anew or not: what is answered with 200 lies where it is looked for."""
     with receiving(tmp_path / "kittens") as (url, _):
         for number in (1, 2, 3):
             assert deliver(url, task_body(number))[0] == 200
