@@ -28,6 +28,7 @@ __all__ = [
     "TASK_STATUSES",
     "TASK_TYPES",
     "TEAM_ROLES",
+    "URL_SCHEMES",
 ]
 
 #: Contract 1.1.
@@ -66,6 +67,9 @@ TEAM_ROLES: Final = ("labeler", "member", "manager")
 
 #: Contract 5.2.
 ATTACHMENT_TYPES: Final = ("text", "image", "video", "audio", "website", "pdf", "json")
+
+#: Contract 5.2: where what is to be labeled may lie, beside the service's own addresses of files.
+URL_SCHEMES: Final = ("https", "http", "s3", "gs")
 
 #: Task types with documented parameters (contract 5.2).
 TASK_TYPES: Final = (

@@ -101,22 +101,25 @@ class AssetFinder:
         self._lock = threading.Lock()
         self._asked = 0
         self._known: dict[str, dict[str, Any]] = {}
-        self._rest = list_assets(client, [project])
+        self._rest: Iterator[dict[str, Any]] | None = None
         self._most = _MOST_LISTED
 
     def find(self, reference_id: str, *, stop: threading.Event | None = None) -> dict[str, Any] | None:
         """Find the file with this reference, or None."""
         with self._lock:
             self._asked += 1
-            found = self._known.get(reference_id) if self._asked <= _ASKED_ALONE else self._listed(reference_id)
+            is_listed = self._asked > _ASKED_ALONE
+            found = self._listed(reference_id, stop) if is_listed else self._known.get(reference_id)
         if found is not None:
             return found
         # A service that overlooks the filter lists all files; only the one that is meant is taken.
         assets = list_assets(self._client, [self.project], {"reference_id": reference_id}, stop=stop)
         return next((asset for asset in assets if _reference_of(asset) == reference_id), None)
 
-    def _listed(self, reference_id: str) -> dict[str, Any] | None:
+    def _listed(self, reference_id: str, stop: threading.Event | None) -> dict[str, Any] | None:
         """Read the list on until the file is there, or so many others were read that it is most likely not."""
+        if self._rest is None:
+            self._rest = list_assets(self._client, [self.project], stop=stop)
         while reference_id not in self._known and self._most > 0:
             some = list(islice(self._rest, MAX_PAGE_SIZE))
             self._most = self._most - len(some) if some else 0

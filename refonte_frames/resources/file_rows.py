@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 import pyarrow as pa
 
+from refonte_frames.api import URL_SCHEMES
 from refonte_frames.cells import ABSENT, CellError, Column, json_column
 from refonte_frames.errors import InputError
 from refonte_frames.frames import as_pandas
@@ -40,6 +41,7 @@ RESULT_COLUMNS: Final = (
 #: Ours in a file's metadata.
 _RESERVED: Final = ("reference_id", "sha256", "file_url_sha256")
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
+_FETCHED: Final = re.compile(rf"({'|'.join(URL_SCHEMES)})://[^\s/?#]\S*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,10 @@ class FileColumns:
         """
         if isinstance(metadata, str):
             raise InputError(f"metadata is a list of columns or a dict, so write metadata=[{metadata!r}].")
-        columns = metadata if isinstance(metadata, Mapping) else {str(name): name for name in metadata or ()}
+        if not isinstance(metadata, Iterable | None):
+            raise InputError(f"metadata is a list of columns or a dict of key to column, not {metadata!r}.")
+        named = () if metadata is None else metadata
+        columns = named if isinstance(named, Mapping) else {str(name): name for name in named}
         taken = [key for key in columns if key in _RESERVED]
         if taken:
             raise InputError(f"{taken[0]!r} is a key of our own in a file's metadata; take another one for the column.")
@@ -124,8 +129,9 @@ def frame_of(files: Any, column: Hashable) -> pd.DataFrame:
     if isinstance(files, pd.Series):
         return files.to_frame(column)
     is_arrow = hasattr(files, "__arrow_c_stream__") and hasattr(files, "columns")  # a Series of polars has no columns
-    if isinstance(files, pd.DataFrame) or is_arrow or not isinstance(files, Iterable):
-        return as_pandas(files)
+    is_no_list = not isinstance(files, Iterable) or isinstance(files, Mapping | bytes)
+    if isinstance(files, pd.DataFrame) or is_arrow or is_no_list:
+        return as_pandas(files)  # which says what is a frame
     if isinstance(files, pa.Array | pa.ChunkedArray):  # whose own values wrap the texts
         return frame_of(files.to_pylist(), column)
     return pd.DataFrame({column: pd.Series(list(files), dtype=object)})
@@ -159,10 +165,12 @@ def remote_file(cell: Any) -> RemoteFile:
     """Take a cell as a URL; raises `Refused` where it is none."""
     if _is_null(cell):
         raise Refused("null_url", "the row has no URL")
-    is_url = isinstance(cell, str) and _URL.fullmatch(cell) and is_sendable(cell)
-    if not is_url or cell.lower().startswith("file://"):
+    if not (isinstance(cell, str) and _FETCHED.fullmatch(cell) and is_sendable(cell)):
+        *most, last = (f"{scheme}://" for scheme in URL_SCHEMES)
         raise Refused(
-            "bad_url", f"{cell!r} is no URL that the service can fetch; rf.files.upload takes files of this machine"
+            "bad_url",
+            f"{cell!r} is no URL that the service can fetch: these begin with {', '.join(most)} or {last} and a host. "
+            "rf.files.upload takes files of this machine; the address of a file that the service has is an attachment",
         )
     return RemoteFile(cell)
 

@@ -167,7 +167,7 @@ def import_urls(  # noqa: PLR0913 - one argument a thing the caller may want to 
     Parameters
     ----------
     files : str, iterable of str, Series or frame
-        URLs; a frame has them in the column `url`.
+        URLs that begin with http, https, s3 or gs; a frame has them in the column `url`.
     project : str, optional
         The project that the files are for. As for `upload`, name it if you can.
     url : column

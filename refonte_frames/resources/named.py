@@ -75,8 +75,17 @@ class Named:
         return list(dict.fromkeys(self.names))
 
     def column(self, name: str) -> list[Any] | None:
-        """Give the cells of a column of the caller's frame, or None without such a column."""
-        return list(self.frame[name]) if name in self.frame.columns else None
+        """Give the cells of a column of the caller's frame, or None without such a column.
+
+        Raises
+        ------
+        ColumnError
+            There are several.
+        """
+        count = self.frame.columns.tolist().count(name)
+        if count > 1:
+            raise ColumnError(f"The frame has {count} columns {name!r}; rename all but one of them.")
+        return list(self.frame[name]) if count else None
 
     def beside(self, results: Mapping[str, Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
         """Put the results of each name on all of its rows, behind the caller's own columns."""

@@ -206,7 +206,7 @@ def list(*, archived: bool | None = None, client: Client | None = None) -> pd.Da
     Traceback (most recent call last):
     refonte_frames.errors.InputError: archived is True, False or None, not 'no'.
     """
-    if archived not in (None, True, False):
+    if not isinstance(archived, bool | None):
         raise InputError(f"archived is True, False or None, not {archived!r}.")
     query = () if archived is None else (("archived", str(archived).lower()),)
     found = ask(resolve_client(client), Call.get("projects", query=query), builtins.list[dict[str, Any]])

@@ -11,6 +11,7 @@ from refonte_frames.errors import BadRequest, InputError, NotFound
 from refonte_frames.resources.asking import ask, checked_name, post, with_remedy
 from refonte_frames.resources.named import Named
 from refonte_frames.resources.objects import extra_of, frame_of_rows, taken, taken_texts
+from refonte_frames.resources.projects import get as get_project
 from refonte_frames.resources.studio_calls import of_project, put
 from refonte_frames.transport.calls import Call
 
@@ -286,7 +287,7 @@ def complete_tasks(
     named = None if batches is None else Named.of(batches, kind="batch").distinct
     if all_batches not in (True, False) or (not named and not all_batches):
         raise InputError(f"Which tasks? Name batches=[…], or pass all_batches=True for all of {project!r}.")
-    if named and all_batches:
+    if named is not None and all_batches:
         raise InputError("all_batches=True would overrule batches=; pass one of the two.")
     if dry_run:
         return _unfinished(project, named, resolve_client(client))
@@ -296,9 +297,11 @@ def complete_tasks(
 
 
 def _unfinished(project: str, named: Sequence[str] | None, client: Client) -> dict[str, Any]:
-    """Count what has not ended in a project's batches that wait, or in some of them."""
+    """Count what has not ended in a project's batches that wait, or in some of them; a project that is none is told."""
     rows = [_batch_row(at, batch) for at, batch in enumerate(_batches(client), start=1)]
     asked = [row for row in rows if row["project"] == project and (not named or row["batch"] in named)]
+    if not asked:
+        get_project(project, client=client)
     count = sum((row["total"] or 0) - (row["completed"] or 0) for row in asked)
     return {"batches": [row["batch"] for row in asked], "tasks_unfinished": count}
 

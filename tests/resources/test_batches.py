@@ -94,6 +94,14 @@ def test_exist_ok_says_what_differs(client: Client, project: str) -> None:
         )
 
 
+def test_a_column_that_is_there_twice_is_no_setting(client: Client) -> None:
+    """Its name would be taken for a cell; nothing is sent."""
+    frame = pd.DataFrame([["july", "kittens", "kittens"]], columns=["batch", "project", "project"])
+    with pytest.raises(ColumnError, match="2 columns 'project'"):
+        batches.create(frame, client=client)
+    assert client.requests_by_status() == {}
+
+
 def test_an_unknown_project_is_said_with_its_name(client: Client) -> None:
     """The service's refusal comes with the names and a way to see what there is."""
     with pytest.raises(BadRequest, match=r"refused batch 'july' for project 'puppies': .*rf.projects.list\(\)"):

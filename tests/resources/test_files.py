@@ -19,6 +19,8 @@ import pytest
 import refonte_frames as rf
 from refonte_frames.api import MAX_FILE_BYTES
 from refonte_frames.journal import Entry, Journal
+from refonte_frames.resources.assets import AssetFinder
+from refonte_frames.transport.pacing import Stopped
 
 if TYPE_CHECKING:
     from refonte_frames.client import Client
@@ -326,10 +328,48 @@ def test_urls_are_imported_once_each(client: Client, project: str, folder: Path)
 
 def test_what_is_no_url_is_not_imported(client: Client, folder: Path) -> None:
     """Each row says so."""
-    urls = ["a.jpg", None, 5, "file:///a.jpg"]
+    urls = ["a.jpg", None, 5, "file:///a.jpg", "ftp://x.org/a.jpg", "refontedata://a/b", "https:///a.jpg", "http://?a"]
     done = rf.files.import_urls(urls, client=client, journal=folder / "a.journal", progress=False)
-    assert done["error_code"].tolist() == ["bad_url", "null_url", "bad_url", "bad_url"]
+    assert done["error_code"].tolist() == ["bad_url", "null_url", *["bad_url"] * 6]
+    assert "these begin with https://, http://, s3:// or gs:// and a host" in done["error_message"][4]
     assert client.requests_by_status() == {}
+
+
+def test_whatever_the_service_is_documented_to_fetch_is_imported(client: Client, folder: Path) -> None:
+    """Schemes in any case."""
+    urls = ["http://x.org/a.jpg", "HTTPS://x.org/a.jpg", "s3://bucket/a.jpg", "gs://bucket/a.jpg"]
+    done = rf.files.import_urls(urls, client=client, journal=folder / "a.journal", progress=False)
+    assert done["outcome"].tolist() == ["created"] * 4
+
+
+@pytest.mark.parametrize("files", [{"path": ["0000.png"]}, b"0000.png", 5, None])
+def test_what_names_no_files_is_told_in_a_sentence(client: Client, folder: Path, files: Any) -> None:
+    """A dict would be read as the names of its keys, bytes as numbers."""
+    write(folder, 1)
+    with pytest.raises(rf.InputError, match="is no frame"):
+        upload(files, client, folder)
+
+
+def test_metadata_columns_are_given_in_any_list(client: Client, project: str, folder: Path) -> None:
+    """Such as the columns of a frame; a number is none."""
+    frame = pd.DataFrame({"path": write(folder, 1), "camera": "left"})
+    done = upload(frame, client, folder, project=project, metadata=frame.columns[1:])
+    assert done["outcome"].tolist() == ["created"]
+    assert len(rf.files.list(project, metadata={"camera": "left"}, client=client)) == 1
+    with pytest.raises(rf.InputError, match="a list of columns or a dict of key to column, not 5"):
+        upload(frame, client, folder, metadata=5)
+
+
+def test_a_look_through_a_long_list_ends_when_the_run_is_stopped(client: Client, project: str) -> None:
+    """Ctrl-C does not wait for a thousand pages."""
+    finder, stop = AssetFinder(client, project), threading.Event()
+    for at in range(10):
+        assert finder.find(str(at), stop=stop) is None
+    asked = client.requests_by_status()
+    stop.set()
+    with pytest.raises(Stopped):
+        finder.find("10", stop=stop)
+    assert client.requests_by_status() == asked
 
 
 def test_a_list_of_files_is_read_to_its_last_page(client: Client, project: str, folder: Path) -> None:

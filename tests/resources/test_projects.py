@@ -144,10 +144,12 @@ def test_list_has_a_row_per_project(client: Client) -> None:
 
 
 def test_list_can_leave_out_what_is_not_archived(client: Client) -> None:
-    """The filter is sent: nothing is archived here."""
+    """The filter is sent: nothing is archived here. A number is no such filter."""
     projects.create("kittens", type=TYPE, client=client)
     assert len(projects.list(archived=True, client=client)) == 0
     assert len(projects.list(archived=False, client=client)) == 1
+    with pytest.raises(InputError, match="archived is True, False or None, not 0"):
+        projects.list(archived=0, client=client)
 
 
 def test_set_params_replaces_or_merges(client: Client) -> None:

@@ -293,5 +293,9 @@ def test_which_tasks_are_to_be_completed_must_be_said(studio: Client, queue: lis
         rf.studio.complete_tasks("kittens", batches=[], client=studio)
     with pytest.raises(rf.InputError, match="would overrule"):
         rf.studio.complete_tasks("kittens", batches=queue, all_batches=True, client=studio)
+    with pytest.raises(rf.InputError, match="would overrule"):
+        rf.studio.complete_tasks("kittens", batches=[], all_batches=True, client=studio)
+    with pytest.raises(rf.NotFound, match="There is no project 'kitten' "):
+        rf.studio.complete_tasks("kitten", all_batches=True, dry_run=True, client=studio)
     with pytest.raises(rf.BadRequest, match=r"refused to complete tasks in project 'kittens': .*'d'"):
         rf.studio.complete_tasks("kittens", batches=["d"], client=studio)
