@@ -12,7 +12,6 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit
 
@@ -25,6 +24,7 @@ from refonte_frames.transport.calls import Reply
 from refonte_frames.transport.pacing import Gate, Stopped
 from refonte_frames.transport.redact import Secret
 from refonte_frames.transport.replies import refusal
+from refonte_frames.user_paths import at_home
 
 if TYPE_CHECKING:
     from refonte_frames.errors import ApiError
@@ -110,7 +110,7 @@ class Client:
             raise ConfigError(f"max_workers is an integer of at least 1, not {max_workers!r}.")
         self.timeout_secs = float(timeout_secs)
         self.max_workers = int(max_workers)
-        self.state_dir = Path(state_dir or os.environ.get(STATE_VARIABLE) or _default_state_dir()).expanduser()
+        self.state_dir = at_home(state_dir or os.environ.get(STATE_VARIABLE) or _default_state_dir())
         self._line = _Line(Gate(self.max_workers))
         #: Of the run that this client was made for, behind those of the runs that it is a part of.
         self._own_counts: tuple[Counter[str], ...] = ()

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from refonte_frames.errors import InputError
-from refonte_frames.export.places import at_home
 from refonte_frames.export.spreadsheets import marked, unmarked
+from refonte_frames.user_paths import at_home
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 from refonte_frames.databases import closed_on_error, make_file, opened_to_look, told_as, transaction
 from refonte_frames.errors import JournalError
 from refonte_frames.journal_state import JournalState
+from refonte_frames.user_paths import at_home
 
 if TYPE_CHECKING:
     import os
@@ -169,7 +170,7 @@ class Journal:
         run_id: str | None = None,
         is_read_only: bool = False,
     ) -> None:
-        self.path = Path(path).expanduser()
+        self.path = at_home(path)
         self._new_run_id = run_id or uuid.uuid4().hex
         wanted = {"host": host, "key_fingerprint": key_fingerprint, "purpose": purpose, "recipe": str(recipe)}
         with self._guarded("cannot be opened"):
@@ -403,7 +404,7 @@ def look_into(path: str | os.PathLike[str]) -> JournalState:
     JournalError
         There is no such file, or it is no journal that this version reads.
     """
-    where = Path(path).expanduser()
+    where = at_home(path)
     if not where.is_file():
         raise JournalError(f"There is no journal {where}. The last line of a submission says where its journal lies.")
     try:

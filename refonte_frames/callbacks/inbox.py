@@ -16,16 +16,17 @@ import time
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Self
 
 from refonte_frames.databases import closed_on_error, make_file, opened_to_look, told_as, transaction
 from refonte_frames.errors import ExportError
+from refonte_frames.user_paths import at_home
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from refonte_frames.callbacks.messages import Message
 
@@ -99,7 +100,7 @@ class Hint:
 
 def inbox_path(root: str | os.PathLike[str]) -> Path:
     """Name the inbox's file in an exported folder; readers of the folder skip names that begin with ``_``."""
-    return Path(root).expanduser() / "_inbox" / "inbox.sqlite"
+    return at_home(root) / "_inbox" / "inbox.sqlite"
 
 
 class Inbox:

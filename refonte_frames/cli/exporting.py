@@ -11,6 +11,7 @@ from refonte_frames import errors
 from refonte_frames.cli.commands import export_app
 from refonte_frames.cli.options import AsJson, BaseUrl, client_of
 from refonte_frames.cli.printing import print_json
+from refonte_frames.user_paths import at_home
 
 if TYPE_CHECKING:
     from refonte_frames.export.report import ExportReport
@@ -212,11 +213,11 @@ def _write_sheets(report: ExportReport, csv: Path | None, excel: Path | None, *,
     """Write the tables of an exported folder for people with a spreadsheet."""
     if csv is None and excel is None:
         return
-    from refonte_frames.export import opened, places, spreadsheets  # noqa: PLC0415 - loads pandas
+    from refonte_frames.export import opened, spreadsheets  # noqa: PLC0415 - loads pandas
 
     export = opened.open_export(report.path)
     if csv is not None:
-        folder = places.at_home(csv)
+        folder = at_home(csv)
         folder.mkdir(parents=True, exist_ok=True)
         for name in report.rows:
             getattr(export, name).to_csv(folder / f"{name}.csv")

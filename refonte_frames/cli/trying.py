@@ -10,6 +10,7 @@ import typer
 from refonte_frames import errors
 from refonte_frames.cli.commands import app
 from refonte_frames.progress import say
+from refonte_frames.user_paths import at_home
 
 
 @app.command()
@@ -33,7 +34,7 @@ def demo(
     """
     from refonte_frames import demo as story  # noqa: PLC0415 - --help answers without pandas
 
-    story.run(out, keep=keep)
+    story.run(at_home(out), keep=keep)
 
 
 @app.command()
@@ -73,6 +74,6 @@ def sandbox(
         f"  export REFONTE_API_KEY=live_demo REFONTE_BASE_URL={where}"
     )
     arguments = ["--port", str(port), *(["--strict"] if strict else [])]
-    arguments += [] if db is None else ["--db", str(db)]
+    arguments += [] if db is None else ["--db", str(at_home(db))]
     arguments += [] if seed is None else ["--seed", str(seed)]
     raise typer.Exit(server.main(arguments))

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from refonte_frames.errors import ConfigError, ExportError, InputError
 from refonte_frames.export.filters import stamp_of
 from refonte_frames.export.opened import open_export
-from refonte_frames.export.places import at_home
 from refonte_frames.schemas import KEYS
+from refonte_frames.user_paths import at_home
 
 if TYPE_CHECKING:
     import os

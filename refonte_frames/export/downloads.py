@@ -30,7 +30,6 @@ from refonte_frames.export.drift import Drift
 from refonte_frames.export.exchange import hold
 from refonte_frames.export.filters import filters_of
 from refonte_frames.export.opened import Export
-from refonte_frames.export.places import at_home
 from refonte_frames.export.row_tasks import RowTasks
 from refonte_frames.export.sweep import Source
 from refonte_frames.export.tables import to_pandas
@@ -39,6 +38,7 @@ from refonte_frames.progress import bar
 from refonte_frames.transport import retries
 from refonte_frames.transport.http import Visitor, addresses_of, proxy_for
 from refonte_frames.transport.strangers import Refused, Target, is_public, target_of
+from refonte_frames.user_paths import at_home
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

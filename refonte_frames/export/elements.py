@@ -14,7 +14,7 @@ from msgspec import Meta, Raw, Struct
 
 from refonte_frames.export.decode import NO_RAW, Number
 
-__all__ = ["Answered", "Element", "Listed", "Row", "Vertex", "decode_listed", "vertices_of"]
+__all__ = ["Answered", "Element", "Listed", "Row", "Vertex", "decode_form", "decode_listed", "vertices_of"]
 
 T = TypeVar("T")
 
@@ -128,6 +128,15 @@ class Row(Element, kw_only=True):
     extra: str | None = None  # type: ignore[misc]
 
 
+class Filled(Answered, kw_only=True):
+    """What was answered to one field of a form (contract 5.4, textcollection)."""
+
+    geometry = "text"
+
+    field: str = ""  # type: ignore[misc]
+    value: str | None = None
+
+
 class Listed(Struct, Generic[T], forbid_unknown_fields=True, gc=False):
     """The most frequent form of a response: a list of elements, nothing unusual beside it."""
 
@@ -167,6 +176,31 @@ def decode_listed(response: Raw, task_type: str | None) -> Listed[Any] | None:
         except (msgspec.ValidationError, RecursionError):
             continue
     return None
+
+
+_Value = str | bool | None
+
+
+class _Form(Struct, forbid_unknown_fields=True, gc=False):
+    """Answers by the field that they were given to."""
+
+    annotations: dict[str, _Value | list[_Value]]
+
+
+_decode_form = msgspec.json.Decoder(_Form).decode
+
+
+def decode_form(response: Raw) -> list[Filled] | None:
+    """Read a response that holds texts by field, or lists of them; None for one that needs to be read key by key."""
+    try:
+        answers = _decode_form(response).annotations
+    except (msgspec.ValidationError, RecursionError):
+        return None
+    return [
+        Filled(field=field, value=("false", "true")[value] if isinstance(value, bool) else value)
+        for field, values in answers.items()
+        for value in (values if isinstance(values, list) else (values,))
+    ]
 
 
 _decode_vertices = msgspec.json.Decoder(list[Vertex]).decode

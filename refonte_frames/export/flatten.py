@@ -1,7 +1,7 @@
 """A response becomes annotation rows, one per answer element; every documented form is told apart here. Pure.
 
-Forms and their sources are in contract 5.3 and 5.4. Lists of plain elements, by far the most frequent form, are
-decoded straight into rows; everything else is read key by key.
+Forms and their sources are in contract 5.3 and 5.4. Lists of plain elements, by far the most frequent form, and texts
+by field are decoded straight into rows; everything else is read key by key.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta, Raw
 
 from refonte_frames.export.decode import NO_RAW, number_of, object_of, object_text, text_of
-from refonte_frames.export.elements import Answered, Element, Row, decode_listed, vertices_of
+from refonte_frames.export.elements import Answered, Element, Row, decode_form, decode_listed, vertices_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -87,6 +87,8 @@ def flatten(response: Raw, task_type: str | None) -> Answer:
     listed = decode_listed(response, task_type)
     if listed is not None and _name_elements(listed.annotations, task_type):
         return _answer_of(listed)
+    if task_type == "textcollection" and (filled := decode_form(response)) is not None:
+        return Answer(list(filled))
     return _Reader(task_type).read(response)
 
 

@@ -35,11 +35,12 @@ import pyarrow.fs as pafs
 
 from refonte_frames.errors import ExportError, InputError
 from refonte_frames.export.exchange import exchange, hold
+from refonte_frames.user_paths import at_home
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-__all__ = ["LOCK", "OLD", "RUN", "TMP", "Disk", "Objects", "Store", "at_home", "moving_files", "store_of"]
+__all__ = ["LOCK", "OLD", "RUN", "TMP", "Disk", "Objects", "Store", "moving_files", "store_of"]
 
 #: Files of a run under way, and for an instant those that it replaces.
 RUN: Final = "_run"
@@ -127,11 +128,6 @@ def store_of(path: str | os.PathLike[str], filesystem: Any = None) -> Store:
     if isinstance(fs, pafs.SubTreeFileSystem) and isinstance(fs.base_fs, pafs.LocalFileSystem):
         fs, name = fs.base_fs, os.path.join(fs.base_path, name.lstrip("/"))  # noqa: PTH118 - a name, no path yet
     return Disk(Path(name)) if isinstance(fs, pafs.LocalFileSystem) else Objects(fs, name)
-
-
-def at_home(path: str | os.PathLike[str]) -> Path:
-    """Put the user's own folder in place of a ``~`` at the beginning, as shells do; one of nobody stays as it is."""
-    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's own raises for ~nobody
 
 
 def _wrapped(filesystem: Any) -> pafs.FileSystem:

@@ -23,8 +23,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from refonte_frames.errors import ConfigError, InputError
-from refonte_frames.export.places import at_home
 from refonte_frames.frames import as_pandas
+from refonte_frames.user_paths import at_home
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,8 +14,8 @@ from refonte_frames.errors import InputError
 from refonte_frames.frames import as_pandas
 from refonte_frames.quality.consensus import dawid_skene
 from refonte_frames.quality.rates import wilson
-from refonte_frames.quality.taking import checked_conf, moments, need_extra
-from refonte_frames.quality.votes import Votes, votes_of
+from refonte_frames.quality.taking import checked_conf, moments, need_extra, need_whole, take
+from refonte_frames.quality.votes import Votes, objects, votes_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,6 +106,8 @@ def krippendorff_alpha(
     Traceback (most recent call last):
     refonte_frames.errors.InputError: Agreement needs at least two answers on a task from named labelers; ...
     """
+    need_whole("n_boot", n_boot)
+    need_whole("seed", seed)
     votes = votes_of(labels, allows_repeats=True)
     pairable = _pairable(votes)
     domain = _domain(votes, level)
@@ -144,7 +146,7 @@ def _domain(votes: Votes, level: str) -> NDArray[Any]:
         raise InputError(f"level={level!r}: there are nominal, ordinal, interval and ratio.")
     try:
         numbers = np.array([float(label) for label in votes.classes])
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(
             f"level={level!r} needs labels that are numbers; among them is {votes.classes[0]!r}."
         ) from None
@@ -257,6 +259,8 @@ def fleiss_kappa(labels: Any, *, conf: float = 0.95, n_boot: int = 1000, seed: i
     Traceback (most recent call last):
     refonte_frames.errors.InputError: Fleiss' kappa needs the same number of answers on every task; ...
     """
+    need_whole("n_boot", n_boot)
+    need_whole("seed", seed)
     votes = votes_of(labels)
     every = votes.counts()
     sizes = np.unique(every.sum(axis=1))
@@ -475,7 +479,7 @@ def ambiguity(labels: Any) -> pd.DataFrame:
     norm = entropy / math.log(len(votes.classes)) if len(votes.classes) > 1 else np.zeros(len(n))
     has_two = n >= 2
     table = pd.DataFrame(
-        {"task": votes.tasks, "n": n, "mode": np.asarray(votes.classes, object)[counts.argmax(axis=1)]}
+        {"task": votes.tasks, "n": n, "mode": objects(votes.classes)[counts.argmax(axis=1)]}
     )
     for name, values in (
         ("mode_share", top / n),
@@ -530,7 +534,9 @@ def straight_lining(labels: Any, *, min_n: int = _ENOUGH_COMMON) -> pd.DataFrame
     """
     given = as_pandas(labels)
     if "answered_at" in given.columns:
-        given = given.iloc[moments(given["answered_at"]).reset_index(drop=True).argsort(kind="stable")]
+        # By numpy: pandas 2's own `argsort` gives -1 for a null, which is the last row.
+        answered = moments(take(given, "answered_at", of="Labels")["answered_at"])
+        given = given.iloc[np.argsort(answered.to_numpy("datetime64[ns]"), kind="stable")]
     votes = votes_of(given, allows_repeats=True)
     counts, by_worker = votes.counts(), np.argsort(votes.worker, kind="stable")
     starts = np.flatnonzero(np.diff(votes.worker[by_worker]))

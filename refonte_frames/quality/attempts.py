@@ -88,7 +88,7 @@ def learning_curve(
     has_task = by == "attempt_number" and "quality_task_id" in given.columns
     unit = ["labeler", *(["quality_task_id"] if has_task else [])]
     every = take(given, *unit, by, "passed", of="Attempts")
-    numbered = every.assign(**{by: numbers(every[by])})
+    numbered = every.assign(**{by: _whole_numbers(every[by])})
     rows = numbered[numbered[by].notna()].sort_values(by, kind="stable")
     if panel == "balanced":
         table = _balanced(rows, unit, min_n, conf)
@@ -102,6 +102,13 @@ def learning_curve(
     table = table.assign(n_labelers_at_risk=at_risk, survival=survival)
     table.attrs = {"n_excluded": len(every) - len(rows)}
     return table
+
+
+def _whole_numbers(column: pd.Series[Any]) -> NDArray[np.float64]:
+    found = numbers(column)
+    if not (np.isnan(found) | (np.isfinite(found) & (np.mod(found, 1, where=np.isfinite(found)) == 0))).all():
+        raise InputError(f"The column {column.name!r} holds numbers that are not whole: attempts are counted 1, 2, 3.")
+    return found
 
 
 def _balanced(rows: pd.DataFrame, unit: list[str], min_n: int, conf: float) -> pd.DataFrame:
@@ -157,6 +164,8 @@ def speeders(attempts: Any, by: Keys | None = None, *, min_secs: float | None = 
     ------
     ColumnError
         A column is missing.
+    InputError
+        `min_secs` is no number, or ``duration_secs`` holds none.
 
     Examples
     --------
@@ -171,6 +180,8 @@ def speeders(attempts: Any, by: Keys | None = None, *, min_secs: float | None = 
     refonte_frames.errors.ColumnError: Attempts need a column 'task', ...
     """
     keys = key_list(by) if by is not None else []
+    if min_secs is not None and (isinstance(min_secs, str) or not min_secs >= 0):
+        raise InputError(f"min_secs={min_secs!r}: give seconds, 0 or more.")
     given = as_pandas(attempts)
     rows = take(given, "labeler", "duration_secs", *keys, of="Attempts")
     secs = numbers(rows["duration_secs"])
@@ -259,7 +270,7 @@ def time_per_attempt(attempts: Any, by: Keys = "labeler", *, min_n: int = 5) -> 
     Traceback (most recent call last):
     refonte_frames.errors.ColumnError: Attempts need a column 'team', ...
     """
-    keys = key_list(by)
+    keys = key_list(by, "secs", "logs", "median", "gmean", "idle")
     given = as_pandas(attempts)
     has_passed = "passed" in given.columns
     rows = take(given, *keys, "duration_secs", *(["passed"] * has_passed), of="Attempts")
@@ -269,8 +280,8 @@ def time_per_attempt(attempts: Any, by: Keys = "labeler", *, min_n: int = 5) -> 
     marked = rows[keys].assign(
         secs=secs,
         logs=np.log(secs),
-        passed=secs.where(known & is_passed),
-        failed=secs.where(known & ~is_passed),
+        secs_passed=secs.where(known & is_passed),
+        secs_failed=secs.where(known & ~is_passed),
         idle=(secs > _IDLE_SECS).astype(float).where(secs.notna()),
     )
     groups: Any = marked.groupby(keys or np.zeros(len(marked)), dropna=False, observed=True, sort=True)
@@ -278,7 +289,7 @@ def time_per_attempt(attempts: Any, by: Keys = "labeler", *, min_n: int = 5) -> 
     for name, share in (("median", 0.5), ("q25", 0.25), ("q75", 0.75)):
         table[name] = groups["secs"].quantile(share)
     table["gmean"] = np.exp(groups["logs"].mean())
-    table["median_passed"], table["median_failed"] = groups["passed"].median(), groups["failed"].median()
+    table["median_passed"], table["median_failed"] = groups["secs_passed"].median(), groups["secs_failed"].median()
     table["idle_share"], table["enough"] = groups["idle"].mean(), table["n"] >= min_n
     table = table.reset_index(drop=not keys)
     table.attrs = {"n_excluded": int(secs.isna().sum())}
@@ -336,8 +347,7 @@ def item_quality(attempts: Any, *, min_n: int = _ENOUGH_ATTEMPTS, conf: float = 
     rates = rates_of(counted["k"], counted["n"], min_n=min_n, conf=conf)
     table = pd.concat([counted[["quality_task_id"]], rates], axis=1)
     groups = marks.groupby("quality_task_id", dropna=False, observed=True, sort=True)
-    found = np.array([_correlation(group["k"], group["others"]) for _, group in groups])
-    lookup = dict(zip(groups.groups, found, strict=True))
+    lookup = {item: _correlation(group["k"], group["others"]) for item, group in groups if not pd.isna(item)}
     table["discrimination"] = [lookup.get(item, np.nan) for item in table["quality_task_id"]]
     table.loc[~table["enough"], "discrimination"] = np.nan
     table["suspect"] = table["discrimination"] < 0
@@ -411,7 +421,11 @@ def scorecard(
         extra["last_seen"] = pd.NaT
     card = rates.merge(extra.reset_index(), how="left", on=keys)
     if audits is not None:
-        card = card.merge(_audited(given, as_pandas(audits), min_n, conf), how="left", on="labeler")
+        # As texts: the number 7 among attempts is the "7" among audits.
+        audited = _audited(given, as_pandas(audits), min_n, conf).astype({"labeler": "string"})
+        names = card["labeler"].astype("string").rename("labeler")
+        found = names.to_frame().merge(audited, how="left", on="labeler").drop(columns="labeler")
+        card = card.join(found)
         card["n_audited"] = card["n_audited"].fillna(0).astype("int64")
     card = card.sort_values(keys, kind="stable", ignore_index=True)
     card.attrs = {"n_excluded": 0}
@@ -433,9 +447,9 @@ def _audited(attempts: pd.DataFrame, audits: pd.DataFrame, min_n: int, conf: flo
     named = take(audits, "task_id", "audit_result", "audited_at", of="Audits")
     if "labeler" in audits.columns:
         named["labeler"] = take(audits, "labeler", of="Audits")["labeler"]
-    else:
+    named = named.dropna(subset=["task_id"]).astype({"task_id": "string"})
+    if "labeler" not in named:
         makers = take(attempts, "task_id", "labeler", of="Attempts").dropna().drop_duplicates()
-        named = named.dropna(subset=["task_id"]).astype({"task_id": "string"})
         named = named.merge(makers.astype({"task_id": "string"}), on="task_id")
     # A task that several labelers answered counts for each of them: to each it is a task of its own.
     named["task_id"] = named.groupby(["labeler", "task_id"], dropna=False, observed=True).ngroup()

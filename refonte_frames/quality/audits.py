@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from numbers import Real
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -31,6 +32,8 @@ __all__ = [
 #: Results that decide; a comment leaves it open, and so does a result that nobody has documented.
 _DECIDING: Final = ("accepted", "fixed", "rejected")
 _ENOUGH_AUDITS: Final = 20
+#: Numbers that differ by less are the same but for what floats lose.
+_ROUNDING: Final = 1e-9
 
 
 def audit_outcomes(
@@ -90,7 +93,7 @@ def audit_outcomes(
     """
     if basis not in ("last", "first", "both"):
         raise InputError(f"basis={basis!r}: there are last, first and both.")
-    keys = key_list(by)
+    keys = key_list(by, "basis", "n_tasks", *_DECIDING, "n_other")
     every = take(audits, "task_id", "audit_result", "audited_at", *keys, of="Audits")
     rows = in_order(every[every["task_id"].notna()])
     wanted = ("first", "last") if basis == "both" else (basis,)
@@ -200,14 +203,15 @@ def first_pass_yield(
     Traceback (most recent call last):
     refonte_frames.errors.ColumnError: Tasks need a column 'status', ...
     """
-    keys = key_list(by)
+    keys = key_list(by, "n_completed", "n_audited", "coverage", "rolled_yield")
     done = take(tasks, "task_id", "status", *keys, of="Tasks")
-    done = done[(done["status"].astype("string") == "completed").fillna(value=False)].drop_duplicates("task_id")
-    done = done.astype({"task_id": "string"})
+    done = done[(done["status"].astype("string") == "completed").fillna(value=False)].astype({"task_id": "string"})
+    # Of tasks without an id nobody knows that they are one task.
+    done = done[~done["task_id"].duplicated() | done["task_id"].isna()]
     of_audits = as_pandas(audits)
     source = ["audit_source"] if "audit_source" in of_audits.columns else []
-    rows = in_order(take(of_audits, "task_id", "audit_result", "audited_at", *source, of="Audits"))
-    rows = rows.astype({"task_id": "string"})
+    every = in_order(take(of_audits, "task_id", "audit_result", "audited_at", *source, of="Audits"))
+    rows = every.astype({"task_id": "string"}).dropna(subset=["task_id"])
     first = _ends(rows, "first").set_index("task_id")["audit_result"].astype("string")
     result = done["task_id"].map(first).astype("string")
     marks = done[keys].assign(
@@ -221,7 +225,7 @@ def first_pass_yield(
     rates = rates_of(counts.pop("k"), counts.pop("n"), min_n=min_n, conf=conf)
     table = pd.concat([counts, rates], axis=1)
     table["rolled_yield"] = _rolled_yield(done, rows, keys, len(table)) if source else np.nan
-    table.attrs["n_excluded"] = int((~rows["task_id"].isin(done["task_id"])).sum())
+    table.attrs["n_excluded"] = len(every) - int(rows["task_id"].isin(done["task_id"]).sum())
     return table
 
 
@@ -276,7 +280,7 @@ def rework(audits: Any, by: Keys = (), *, min_n: int = _ENOUGH_AUDITS, conf: flo
     Traceback (most recent call last):
     refonte_frames.errors.ColumnError: Audits need a column 'project', ...
     """
-    keys = key_list(by)
+    keys = key_list(by, "touches", "redone", "secs", "timed", "fixing")
     every = take(audits, "task_id", "audit_result", "audit_time_secs", *keys, of="Audits")
     rows = every[every["task_id"].notna()]
     results, secs = rows["audit_result"].astype("string"), numbers(rows["audit_time_secs"])
@@ -427,18 +431,19 @@ def audits_needed(rate: float, *, conf: float = 0.95, population: int | None = N
     Traceback (most recent call last):
     refonte_frames.errors.InputError: rate=5: give the share of defects to be ruled out, between 0 and 1.
     """
-    if not 0 < rate < 1:
+    if not isinstance(rate, Real) or not 0 < rate < 1:
         raise InputError(f"rate={rate!r}: give the share of defects to be ruled out, between 0 and 1.")
     miss = 1 - checked_conf(conf)
     if population is None:
         return math.ceil(math.log(miss) / math.log1p(-rate))
-    if population < 1:
+    if not isinstance(population, int | np.integer) or population < 1:
         raise InputError(f"population={population!r}: a batch has at least one task.")
-    defects = max(1, math.ceil(rate * population))
+    # Less a little: 7 % of 100 are 7.000000000000001 as floats, and would be eight tasks.
+    defects = max(1, math.ceil(rate * population - _ROUNDING))
     none_seen = 1.0
     for drawn in range(population):
         none_seen *= max(0, population - defects - drawn) / (population - drawn)
-        if none_seen <= miss:
+        if none_seen <= miss + _ROUNDING:
             return drawn + 1
     return population
 
@@ -474,16 +479,16 @@ def audits_for_width(half_width: float, *, rate: float = 0.5, conf: float = 0.95
     Traceback (most recent call last):
     refonte_frames.errors.InputError: half_width=5: give half of the interval's width, between 0 and 0.5.
     """
-    if not 0 < half_width < 0.5:
+    if not isinstance(half_width, Real) or not 0 < half_width < 0.5:
         raise InputError(f"half_width={half_width!r}: give half of the interval's width, between 0 and 0.5.")
-    if not 0 <= rate <= 1:
+    if not isinstance(rate, Real) or not 0 <= rate <= 1:
         raise InputError(f"rate={rate!r} is no rate: give one from 0 to 1.")
     z = NormalDist().inv_cdf(0.5 + checked_conf(conf) / 2)
     # The half width of Wilson's interval set equal to the one asked for, solved for n.
     spread, wanted = rate * (1 - rate), half_width**2
     middle = spread - 2 * wanted
     n = z**2 / (2 * wanted) * (middle + math.sqrt(middle**2 - wanted * (4 * wanted - 1)))
-    return max(1, math.ceil(n - 1e-9))
+    return max(1, math.ceil(n - _ROUNDING))
 
 
 def error_costs(
@@ -537,7 +542,7 @@ def error_costs(
     Traceback (most recent call last):
     refonte_frames.errors.ColumnError: Tasks need a column 'team', ...
     """
-    keys = key_list(by)
+    keys = key_list(by, "minutes", "fixed", "rejected")
     of_tasks, of_audits = as_pandas(tasks), as_pandas(audits)
     groups = first_pass_yield(of_tasks, of_audits, keys, conf=conf)
     owners = take(of_tasks, "task_id", *keys, of="Tasks").drop_duplicates("task_id").astype({"task_id": "string"})

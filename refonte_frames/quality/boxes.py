@@ -64,8 +64,14 @@ def box_iou(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
 
 
 def _boxes(given: ArrayLike) -> NDArray[np.float64]:
-    boxes = np.asarray(given, float).reshape(-1, 4) if np.size(given) % 4 == 0 else np.full((1, 4), np.nan)
-    if not (boxes[:, 2:] >= boxes[:, :2]).all():
+    try:
+        boxes = np.asarray(given, float)
+    except (TypeError, ValueError):
+        boxes = np.full((1, 4), np.nan)
+    if boxes.size == 0 or boxes.shape == (4,):
+        boxes = boxes.reshape(-1, 4)
+    # Twelve numbers in four rows are no three boxes, though they would fill them.
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or not (boxes[:, 2:] >= boxes[:, :2]).all():
         raise InputError("A box is four numbers x1, y1, x2, y2, with x2 not below x1 and y2 not below y1.")
     return boxes
 
@@ -232,7 +238,7 @@ def _drawings(annotations: Any, by: str) -> tuple[dict[tuple[Any, Any], _Drawing
     """Gather shapes by task and labeler; the number is that of rows left out."""
     given = as_pandas(annotations)
     optional = [name for name in ("geometry", "vertices", "rotation", *_SHEETS) if name in given.columns]
-    rows = take(given, "task_id", by, "label", *_SIDES, *optional, of="Annotations")
+    rows = take(given, "task_id", by, "label", *_SIDES, *optional, of="Annotations", lists_in=["vertices"])
     sides = np.column_stack([numbers(rows[name]) for name in _SIDES])
     turned = numbers(rows["rotation"]) if "rotation" in rows else np.zeros(len(rows))
     polygons = _polygons(rows, sides, turned)

@@ -13,7 +13,7 @@ from refonte_frames.errors import InputError
 from refonte_frames.frames import as_pandas
 from refonte_frames.quality.rates import rates_of
 from refonte_frames.quality.taking import take
-from refonte_frames.quality.votes import votes_of
+from refonte_frames.quality.votes import objects, votes_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -193,25 +193,25 @@ def _log(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _described(votes: Votes, fit: _Fit, trace: list[float], *, converged: bool) -> DawidSkene:
-    classes = np.asarray(votes.classes, object)
+    classes = objects(votes.classes)
     best = fit.posterior.argmax(axis=1)
     labels = pd.DataFrame({"task": votes.tasks, "label": classes[best], "p": fit.posterior.max(axis=1)})
     labels.attrs = {"n_excluded": votes.n_excluded}
     posteriors = pd.DataFrame(
-        fit.posterior, index=pd.Index(votes.tasks, name="task"), columns=pd.Index(votes.classes, name="label")
+        fit.posterior, index=pd.Index(votes.tasks, name="task", tupleize_cols=False), columns=pd.Index(votes.classes, name="label", tupleize_cols=False)
     )
     names = [*votes.workers, pd.NA] if (votes.worker < 0).any() else votes.workers
     errors = fit.errors[: len(names)].transpose(0, 2, 1)  # worker, truth, observed
     never_met = errors.sum(axis=2, keepdims=True) == 0
     workers = pd.DataFrame(
         {
-            "worker": np.repeat(np.asarray(names, object), len(classes) ** 2),
+            "worker": np.repeat(objects(names), len(classes) ** 2),
             "truth": np.tile(np.repeat(classes, len(classes)), len(names)),
             "observed": np.tile(classes, len(names) * len(classes)),
             "p": np.where(never_met, np.nan, errors).ravel(),
         }
     )
-    priors = pd.Series(fit.priors, index=pd.Index(votes.classes, name="label"), name="p")
+    priors = pd.Series(fit.priors, index=pd.Index(votes.classes, name="label", tupleize_cols=False), name="p")
     return DawidSkene(labels, posteriors, workers, priors, trace[-1], len(trace), converged, trace)
 
 
@@ -263,7 +263,7 @@ def majority_vote(labels: Any, *, ties: Literal["dawid_skene", "first"] = "dawid
     if ties == "dawid_skene" and is_tie.any():
         best = np.where(is_tie, _settled(given, votes, is_top, is_tie), best)
     n = counts.sum(axis=1)
-    chosen = np.asarray(votes.classes, object)[best]
+    chosen = objects(votes.classes)[best]
     table = pd.DataFrame({"task": votes.tasks, "label": chosen, "p": top / n, "n": n, "tie": is_tie})
     table.attrs = {"n_excluded": votes.n_excluded}
     return table
@@ -398,8 +398,8 @@ def accuracy(labels: Any, gold: Any, *, min_n: int = _ENOUGH_ANSWERS, conf: floa
 def _with_truth(labels: Any, gold: Any) -> tuple[pd.DataFrame, int]:
     votes = votes_of(labels, allows_repeats=True)
     known = _truths(gold)
-    tasks, classes = np.asarray(votes.tasks, object), np.asarray(votes.classes, object)
-    names = np.asarray([*votes.workers, pd.NA], object)
+    tasks, classes = objects(votes.tasks), objects(votes.classes)
+    names = objects([*votes.workers, pd.NA])
     rows = pd.DataFrame({"worker": names[votes.worker], "answer": classes[votes.label], "task": tasks[votes.task]})
     has_truth = rows["task"].isin(list(known))
     if not has_truth.any():

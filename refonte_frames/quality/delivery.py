@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from refonte_frames.quality.rates import rates_of
-from refonte_frames.quality.taking import decided, moments, take
+from refonte_frames.quality.taking import decided, midnights, moments, take
 
 __all__ = ["callback_health"]
 
@@ -39,6 +39,8 @@ def callback_health(tasks: Any, *, tz: str = "UTC", min_n: int = 30, conf: float
     ------
     ColumnError
         A column is missing.
+    InputError
+        There is no such time zone.
 
     Examples
     --------
@@ -56,7 +58,7 @@ def callback_health(tasks: Any, *, tz: str = "UTC", min_n: int = 30, conf: float
     has_url = rows["callback_url"].notna() & (rows["callback_url"].astype("string") != "").fillna(value=False)
     rows = rows[has_url].reset_index(drop=True)
     known, is_well = decided(rows["callback_succeeded"])
-    days = moments(rows["completed_at"]).dt.tz_convert(tz).dt.normalize()
+    days = midnights(moments(rows["completed_at"]), tz)
     marks = pd.DataFrame(
         {
             "day": days,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from refonte_frames.export.decode import TaskDoc
 from refonte_frames.export.drift import Drift
 from refonte_frames.export.tables import to_pandas
 from refonte_frames.frames import as_pandas
-from refonte_frames.quality.taking import KINDS, moments
+from refonte_frames.quality.taking import KINDS, moments, numbers, refuse_half_characters, refuse_repeated
 from refonte_frames.schemas import ANNOTATIONS, LABELS
 from refonte_frames.transport.replies import MAX_DEPTH, is_deeper
 
@@ -31,6 +32,11 @@ __all__ = ["annotations_from", "labels_from"]
 #: Answers that are a label each; shapes are compared by how they overlap, and what is typed in is a value.
 _NAMED: Final = ("category", "choice")
 _TYPED_IN: Final = ("text",)
+#: Columns that are read where they are there.
+_READ_OF_LABELS: Final = (
+    *("quality_task_id", "kind", "type", "field", "label", "geometry", "value", "response_json"),
+    *("completed_at", "duration_secs"),
+)
 #: What an annotation says of itself, not of its task.
 _ELEMENT_COLUMNS: Final = tuple(
     name
@@ -56,8 +62,8 @@ def labels_from(
         Attempts as `read_attempts` returns them; annotations as `read_annotations` does, with a column that says who
         made them; or any frame with a row per label. It is not changed.
     task : str
-        The column that says what was labeled. Attempts that are at no task, as most are, count for their
-        ``quality_task_id``.
+        The column that says what was labeled. Where attempts are at no task, as most are, all count for their
+        ``quality_task_id``, and those without one for their task.
     worker : str
         The column that says who labeled it.
     label : str, optional
@@ -65,7 +71,7 @@ def labels_from(
         fields of the responses; of annotations the same; else the column ``label``.
     field : str, optional
         The column that says which question was answered; or, where there is no such column, the one question whose
-        answers are wanted.
+        answers are wanted. Default: a response says it itself; else the column ``field``, where there is one.
     kind : {"training", "evaluation", "unknown"}, optional
         Only rows of this ``kind``, of attempts.
 
@@ -79,9 +85,9 @@ def labels_from(
     Raises
     ------
     ColumnError
-        The frame has no such column.
+        The frame has no such column, or has it twice.
     InputError
-        `kind` is none, a response is no JSON, or ``completed_at`` holds no times.
+        `kind` is none, a response is no JSON, ``completed_at`` holds no times or ``duration_secs`` no numbers.
 
     Notes
     -----
@@ -102,12 +108,14 @@ def labels_from(
     refonte_frames.errors.ColumnError: The frame has no column 'who'. A task does not say who labeled it: ...
     """
     rows = as_pandas(frame)
+    for name in (task, worker, label, field, *_READ_OF_LABELS):
+        refuse_repeated(rows, str(name))
     if kind is not None:
         rows = _of_kind(rows, kind)
-    names = [_task_column(rows, task), worker]
-    for name in (*names, *([label] if label is not None else [])):
-        _require(rows, name, worker=worker)
-    reading = _Reading(rows, names[0], worker, label, field)
+    for name in (task if task in rows.columns else _task_column(rows, task), worker, label):
+        if name is not None:
+            _require(rows, name, worker=worker)
+    reading = _Reading(rows, _tasks(rows, task), worker, label, field)
     found = [answer for answer in reading.answers() if answer.task is not None and answer.label is not None]
     made = to_pandas(_table(rows, found))
     made.attrs["n_excluded"] = len(rows) - len({at for answer in found for at in answer.rows})
@@ -139,7 +147,7 @@ def annotations_from(
     Raises
     ------
     ColumnError
-        The frame has no such column.
+        The frame has no such column, or has it twice.
     InputError
         A response is no JSON.
 
@@ -158,10 +166,11 @@ def annotations_from(
     refonte_frames.errors.ColumnError: The frame has no column 'answer_json'. ...
     """
     rows = as_pandas(attempts)
-    names = [_task_column(rows, task), worker, response]
-    for name in names:
+    for name in (task, worker, response, "quality_task_id", "type"):
+        refuse_repeated(rows, name)
+    for name in (task if task in rows.columns else _task_column(rows, task), worker, response):
         _require(rows, name, worker=worker)
-    tasks, workers, texts = (_texts(rows[name]) for name in names)
+    tasks, workers, texts = _tasks(rows, task), _names(rows[worker]), _texts(rows[response])
     types = _texts(rows["type"]) if "type" in rows.columns else [None] * len(rows)
     usable = [at for at, text in enumerate(texts) if text is not None and tasks[at] is not None]
     table = _taken_apart([text if tasks[at] is not None else None for at, text in enumerate(texts)], types)
@@ -204,6 +213,15 @@ def _task_column(rows: pd.DataFrame, task: str) -> str:
     return "quality_task_id" if is_default and ("task_id" not in rows.columns or rows["task_id"].isna().any()) else task
 
 
+def _tasks(rows: pd.DataFrame, task: str) -> list[str | None]:
+    """Give what each row is about; a row without a quality task is about its task."""
+    column = _task_column(rows, task)
+    found = _names(rows[column])
+    if column == task or task not in rows.columns:
+        return found
+    return [own if other is None else other for other, own in zip(found, _names(rows[task]), strict=True)]
+
+
 def _require(rows: pd.DataFrame, name: str, *, worker: str = "") -> None:
     if name not in rows.columns:
         why = (
@@ -217,14 +235,16 @@ def _require(rows: pd.DataFrame, name: str, *, worker: str = "") -> None:
 class _Reading:
     """Reads the answers of a frame, whatever its kind."""
 
-    def __init__(self, rows: pd.DataFrame, task: str, worker: str, label: str | None, field: str | None) -> None:
+    def __init__(
+        self, rows: pd.DataFrame, tasks: Sequence[str | None], worker: str, label: str | None, field: str | None
+    ) -> None:
         self._rows = rows
-        self._tasks = _texts(rows[task])
-        self._workers = _texts(rows[worker])
+        self._tasks = tasks
+        self._workers = _names(rows[worker])
         self._label = label
         self._is_column = field is not None and field in rows.columns
         self._field = field
-        self._fields: Sequence[str | None] = _texts(rows[field]) if self._is_column else [None] * len(rows)
+        self._fields: Sequence[str | None] = _names(rows[field]) if self._is_column else [None] * len(rows)
 
     def answers(self) -> list[_Answer]:
         """List the answers with their order among those of the same worker to the same question."""
@@ -240,8 +260,15 @@ class _Reading:
         return self._of_annotations() if "geometry" in self._rows.columns else self._plain("label")
 
     def _plain(self, label: str) -> Iterator[_Answer]:
-        for at, text in enumerate(_texts(self._rows[label])):
-            yield self._answer([at], self._fields[at], [] if text is None else [text])
+        fields = self._questions()
+        for at, text in enumerate(_names(self._rows[label])):
+            yield self._answer([at], fields[at], [] if text is None else [text])
+
+    def _questions(self) -> Sequence[str | None]:
+        """Give which question each row answers."""
+        if self._is_column or "field" not in self._rows.columns:
+            return self._fields
+        return _names(self._rows["field"])
 
     def _of_responses(self) -> Iterator[_Answer]:
         texts = _texts(self._rows["response_json"])
@@ -254,11 +281,9 @@ class _Reading:
             yield self._answer([at], name, labels)
 
     def _of_annotations(self) -> Iterator[_Answer]:
-        columns = [_texts(self._rows[name]) for name in ("geometry", "label")]
-        values = _texts(self._rows["value"]) if "value" in self._rows.columns else [None] * len(self._rows)
-        fields = self._fields
-        if not self._is_column and "field" in self._rows.columns:
-            fields = _texts(self._rows["field"])
+        columns = [_names(self._rows[name]) for name in ("geometry", "label")]
+        values = _names(self._rows["value"]) if "value" in self._rows.columns else [None] * len(self._rows)
+        fields = self._questions()
         together: dict[tuple[Any, ...], tuple[list[int], list[str]]] = {}
         for at, (geometry, label, value) in enumerate(zip(*columns, values, strict=True)):
             if (said := _said(geometry, label, value)) is not None:
@@ -322,6 +347,12 @@ def _texts(column: pd.Series[Any]) -> list[str | None]:
     return [None if _is_null(value) else str(value) for value in column.tolist()]
 
 
+def _names(column: pd.Series[Any]) -> list[str | None]:
+    """Give a column as texts that can stand in a table; of a response's text the JSON says what it is."""
+    refuse_half_characters(column)
+    return _texts(column)
+
+
 def _is_null(value: Any) -> bool:
     return bool(pd.api.types.is_scalar(value) and pd.isna(value))
 
@@ -351,7 +382,7 @@ def _times(rows: pd.DataFrame) -> list[datetime | None]:
 def _seconds(rows: pd.DataFrame) -> list[float | None]:
     if "duration_secs" not in rows.columns:
         return [None] * len(rows)
-    return [None if pd.isna(value) else float(value) for value in rows["duration_secs"].tolist()]
+    return [None if math.isnan(value) else value for value in numbers(rows["duration_secs"]).tolist()]
 
 
 def _repeats(answers: Sequence[_Answer], times: Sequence[datetime | None]) -> list[int]:

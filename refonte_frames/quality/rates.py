@@ -13,7 +13,7 @@ import pandas as pd
 
 from refonte_frames.errors import InputError
 from refonte_frames.frames import as_pandas
-from refonte_frames.quality.taking import KINDS, checked_conf, decided, key_list, need_extra, take
+from refonte_frames.quality.taking import KINDS, checked_conf, decided, key_list, need_extra, need_whole, take
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -64,9 +64,7 @@ def wilson(k: ArrayLike, n: ArrayLike, conf: float = 0.95) -> tuple[Any, Any]:
     Traceback (most recent call last):
     refonte_frames.errors.InputError: k counts some of n: every k has to be from 0 to its n.
     """
-    successes, trials = np.broadcast_arrays(np.asarray(k, float), np.asarray(n, float))
-    if not ((successes >= 0) & (successes <= trials)).all():
-        raise InputError("k counts some of n: every k has to be from 0 to its n.")
+    successes, trials = _counts(k, n)
     z = NormalDist().inv_cdf(0.5 + checked_conf(conf) / 2)
     with np.errstate(divide="ignore", invalid="ignore"):
         rate = successes / trials
@@ -77,6 +75,16 @@ def wilson(k: ArrayLike, n: ArrayLike, conf: float = 0.95) -> tuple[Any, Any]:
     low = np.where(successes == 0, np.where(trials == 0, np.nan, 0.0), centre - half)
     high = np.where(successes == trials, np.where(trials == 0, np.nan, 1.0), centre + half)
     return (float(low), float(high)) if low.ndim == 0 else (low, high)
+
+
+def _counts(k: ArrayLike, n: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    try:
+        successes, trials = np.broadcast_arrays(np.asarray(k, float), np.asarray(n, float))
+    except (TypeError, ValueError):
+        raise InputError("k and n are counts: numbers, or as many numbers of the one as of the other.") from None
+    if not ((successes >= 0) & (successes <= trials)).all():
+        raise InputError("k counts some of n: every k has to be from 0 to its n.")
+    return successes, trials
 
 
 def shrink_rates(k: ArrayLike, n: ArrayLike, conf: float = 0.95) -> pd.DataFrame:
@@ -115,9 +123,9 @@ def shrink_rates(k: ArrayLike, n: ArrayLike, conf: float = 0.95) -> pd.DataFrame
     refonte_frames.errors.InputError: k counts some of n: every k has to be from 0 to its n.
     """
     checked_conf(conf)
-    successes, trials = np.atleast_1d(np.asarray(k, float)), np.atleast_1d(np.asarray(n, float))
-    if successes.shape != trials.shape or not ((successes >= 0) & (successes <= trials)).all():
-        raise InputError("k counts some of n: every k has to be from 0 to its n.")
+    successes, trials = map(np.atleast_1d, _counts(k, n))
+    if successes.ndim > 1:
+        raise InputError("k and n are one number for each unit, not tables of numbers.")
     prior = _prior(successes, trials)
     if prior.method == "jeffreys" and len(trials):
         warnings.warn(
@@ -293,7 +301,7 @@ def labeler_rates(
     Traceback (most recent call last):
     refonte_frames.errors.ColumnError: Attempts need a column 'who', and the frame has none. ...
     """
-    keys = [name for name in key_list(by) if name != "kind"]
+    keys = [name for name in key_list(by, "verdict") if name != "kind"]
     every = _with_kind(attempts, keys)
     if kind is not None and kind not in (*KINDS, *every["kind"].dropna().unique()):
         raise InputError(f"kind={kind!r}: there are {', '.join(KINDS)}.")
@@ -370,7 +378,7 @@ def pooled_rate(
     ColumnError
         A column is missing.
     InputError
-        `n_boot` is below 1.
+        `n_boot` is below 1, or `seed` below 0.
 
     Examples
     --------
@@ -383,8 +391,8 @@ def pooled_rate(
     Traceback (most recent call last):
     refonte_frames.errors.ColumnError: Rates need a column 'team', ...
     """
-    if n_boot < 1:
-        raise InputError(f"n_boot={n_boot!r}: an interval needs resamples, some thousand of them.")
+    need_whole("n_boot", n_boot, least=1)
+    need_whole("seed", seed)
     counted = tally(take(frame, cluster, outcome, of="Rates"), [cluster], outcome)
     some = counted[counted["n"] > 0]
     k, n = int(some["k"].sum()), int(some["n"].sum())

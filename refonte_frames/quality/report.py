@@ -7,16 +7,17 @@ import os
 import re
 from datetime import UTC, datetime
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from refonte_frames import plots
 from refonte_frames.errors import InputError
 from refonte_frames.frames import as_pandas
 from refonte_frames.quality.report_parts import counted, parts_of
+from refonte_frames.user_paths import at_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     import pandas as pd
 
@@ -75,13 +76,13 @@ def report(
     """
     if target is not None and (isinstance(target, str) or not 0 <= target <= 1):
         raise InputError(f"target={target!r} is no rate: give one from 0 to 1.")
-    page = Path(path).expanduser()
+    page = at_home(path)
     tables = _tables(export_or_tables)
     if not any(len(tables.get(name, ())) for name in ("tasks", "audits", "attempts", "labels")):
         raise InputError("There is nothing to report on: pass tasks, audits or attempts.")
     with plots.many_scripts():
         parts = list(parts_of(tables, target))
-    figures = {name: value for part in parts for name, value in part.figures.items()}
+    figures = {name: value for part in parts if not part.missing for name, value in part.figures.items()}
     before = _figures_of(page)
     html = _template().render(
         title=title,
@@ -103,6 +104,11 @@ def _tables(given: Any) -> dict[str, pd.DataFrame]:
 
         given = open_export(given)
     if not hasattr(given, "items"):
+        if not hasattr(given, "report"):
+            raise InputError(
+                f"A {type(given).__name__} cannot be reported on. Pass what rf.open_export returned, the folder of an "
+                "export, or frames by the names of their tables: {'attempts': …}."
+            )
         return {name: getattr(given, name).to_pandas() for name in _KNOWN if name in given.report.rows}
     unknown = [name for name in given if name not in (*_KNOWN, "labels")]
     if unknown:
@@ -146,7 +152,10 @@ def _write(page: Path, html: str) -> None:
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
         temporary = page.with_name(f".{page.name}-{os.getpid()}")
-        temporary.write_text(html, "utf-8")
-        temporary.replace(page)
+        try:
+            temporary.write_text(html, "utf-8")
+            temporary.replace(page)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"The report cannot be written to {page}: {error.strerror or error}.") from error

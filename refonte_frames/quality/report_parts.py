@@ -340,8 +340,15 @@ def _fill_agreement(part: Part, attempts: pd.DataFrame, labels: pd.DataFrame) ->
     fields: list[Any] = [None]
     if "field" in answers and answers["field"].notna().any():
         fields = answers["field"].dropna().unique().tolist()
+    refusals = []
     for each in fields[:_MOST_QUESTIONS]:
-        _fill_question(part, answers if each is None else answers[answers["field"] == each], each)
+        try:
+            _fill_question(part, answers if each is None else answers[answers["field"] == each], each)
+        except InputError as error:
+            refusals.append(error)
+            part.sentences.append(f"Nothing on {each}. {error}")
+    if len(refusals) == len(fields[:_MOST_QUESTIONS]):
+        raise refusals[0]
 
 
 def _fill_question(part: Part, answers: pd.DataFrame, question: str | None) -> None:
@@ -360,7 +367,12 @@ def _fill_question(part: Part, answers: pd.DataFrame, question: str | None) -> N
         pairs = pair_agreement(answers)
         part.exhibits.append(_picture(plots.agreement(pairs), f"How often every two labelers agree{named}."))
     head = ["task", "answers", "mode", "share", "entropy", "model's label", "sure"]
-    hard = ambiguity(answers)
+    try:
+        hard = ambiguity(answers)
+    except InputError as error:
+        # What alpha says holds, whether or not there is a model beside it.
+        part.sentences.append(str(error))
+        return
     rows = [
         [
             _name(row["task"]),

@@ -6,7 +6,7 @@ import contextlib
 import difflib
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Number
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,12 +26,17 @@ if TYPE_CHECKING:
 __all__ = [
     "KINDS",
     "Keys",
+    "begun",
     "checked_conf",
     "decided",
     "key_list",
     "moments",
+    "midnights",
     "need_extra",
+    "need_whole",
     "numbers",
+    "refuse_half_characters",
+    "refuse_repeated",
     "seconds_of",
     "take",
 ]
@@ -41,13 +46,14 @@ Keys = str | Sequence[str]
 
 #: Of quality tasks and the attempts at them.
 KINDS: Final = ("training", "evaluation", "unknown")
+_LISTS: Final = (list, dict, set, np.ndarray)
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _NANOS: Final = 1e9
 #: What every count and rate is called; a group of such a name would be overwritten.
-_TAKEN: Final = ("n", "k", "rate", "n_missing")
+_TAKEN: Final = ("n", "k", "rate", "ci_low", "ci_high", "shrunk", "shrunk_low", "shrunk_high", "enough", "n_missing")
 
 
-def take(frame: Any, *names: str, of: str) -> pd.DataFrame:
+def take(frame: Any, *names: str, of: str, lists_in: Sequence[str] = ()) -> pd.DataFrame:
     """Give the named columns of a frame, with a fresh index.
 
     Raises
@@ -55,12 +61,11 @@ def take(frame: Any, *names: str, of: str) -> pd.DataFrame:
     ColumnError
         One is not there, or it is there twice.
     InputError
-        One holds half of a character.
+        One holds half of a character, or lists where they are not looked for.
     """
     rows = as_pandas(frame)
     for name in names:
-        if (count := rows.columns.tolist().count(name)) > 1:
-            raise ColumnError(f"The frame has {count} columns {name!r}; rename all but one of them.")
+        refuse_repeated(rows, name)
         if name not in rows.columns:
             close = difflib.get_close_matches(name, [str(column) for column in rows.columns], 1)
             hint = f" Did you mean {close[0]!r}?" if close else f" It has: {', '.join(map(repr, rows.columns))}."
@@ -68,33 +73,68 @@ def take(frame: Any, *names: str, of: str) -> pd.DataFrame:
     taken = rows[list(dict.fromkeys(names))].reset_index(drop=True)
     for column in taken:
         if is_object_dtype(taken[column].dtype):
-            _refuse_half_characters(taken[column])
+            refuse_half_characters(taken[column])
+        if column not in lists_in:
+            _refuse_lists(taken[column])
     # Groups of Arrow's type null, which a column has where nothing was ever in it, crash in pandas 2.2.
     return taken.astype({name: object for name, dtype in taken.dtypes.items() if _is_of_nulls(dtype)})
 
 
-def _refuse_half_characters(column: pd.Series[Any]) -> None:
-    """Refuse lone surrogates: pandas cannot group by them, and no file can hold them."""
+def refuse_repeated(rows: pd.DataFrame, name: str) -> None:
+    """Refuse a column that is there twice: nobody could say which one counts.
+
+    Raises
+    ------
+    ColumnError
+        It is.
+    """
+    if (count := rows.columns.tolist().count(name)) > 1:
+        raise ColumnError(f"The frame has {count} columns {name!r}; rename all but one of them.")
+
+
+def refuse_half_characters(column: pd.Series[Any]) -> None:
+    """Refuse lone surrogates: pandas cannot group by them, and no file can hold them.
+
+    Raises
+    ------
+    InputError
+        There is one.
+    """
     for at, value in enumerate(column):
         if isinstance(value, str) and not value.isascii() and _SURROGATE.search(value):
             raise InputError(f"Row {at} of the column {column.name!r} holds half of a character: {value!r}.")
+
+
+def _refuse_lists(column: pd.Series[Any]) -> None:
+    """Refuse values that cannot be told apart as one value each."""
+    dtype = column.dtype
+    is_nested = isinstance(dtype, pd.ArrowDtype) and pa.types.is_nested(dtype.pyarrow_dtype)
+    if is_nested or (is_object_dtype(dtype) and any(isinstance(value, _LISTS) for value in column)):
+        raise InputError(
+            f"The column {column.name!r} holds lists or dicts, where one value is needed in each row: make texts of "
+            f"them first, such as frame[{column.name!r}].map(json.dumps)."
+        )
 
 
 def _is_of_nulls(dtype: Any) -> bool:
     return isinstance(dtype, pd.ArrowDtype) and pa.types.is_null(dtype.pyarrow_dtype)
 
 
-def key_list(by: Keys) -> list[str]:
-    """Give the names of grouping columns as a list.
+def key_list(by: Keys, *taken: str) -> list[str]:
+    """Give the names of grouping columns as a list, each once; `taken` are further names that the result needs.
 
     Raises
     ------
     ColumnError
         One is a name that results have for something else.
+    InputError
+        These are no names.
     """
-    names = [by] if isinstance(by, str) else list(by)
+    names = [by] if isinstance(by, str) else list(dict.fromkeys(by)) if isinstance(by, Iterable) else None
+    if names is None or not all(isinstance(name, str) for name in names):
+        raise InputError(f"by={by!r}: give the name of a column, or several in a list; [] is one group of everything.")
     for name in names:
-        if name in _TAKEN:
+        if name in (*_TAKEN, *taken):
             raise ColumnError(
                 f"A column that makes groups cannot be called {name!r}: the result has a column of that name. Rename "
                 f"it first: frame.rename(columns={{{name!r}: …}})."
@@ -113,6 +153,18 @@ def checked_conf(conf: float) -> float:
     if isinstance(conf, bool) or not isinstance(conf, int | float) or not 0 < conf < 1:
         raise InputError(f"conf={conf!r} is no confidence level: give one between 0 and 1, such as 0.95.")
     return float(conf)
+
+
+def need_whole(name: str, value: int, *, least: int = 0) -> None:
+    """Refuse what is no whole number, or too small.
+
+    Raises
+    ------
+    InputError
+        It is not, or too small.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise InputError(f"{name}={value!r}: give a whole number of at least {least}.")
 
 
 def decided(column: pd.Series[Any]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -143,6 +195,10 @@ def numbers(column: pd.Series[Any]) -> NDArray[np.float64]:
     InputError
         It holds no numbers.
     """
+    if column.dtype.kind in "mM":
+        # As numbers they would be nanoseconds, or microseconds: whatever the frame was made with.
+        hint = f" frame[{column.name!r}].dt.total_seconds() makes seconds of them." if column.dtype.kind == "m" else ""
+        raise InputError(f"The column {column.name!r} holds no numbers, but {column.dtype}.{hint}")
     try:
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError):
@@ -177,6 +233,26 @@ def _times(column: pd.Series[Any]) -> pd.Series[pd.Timestamp]:
         # That it had to guess the form of other texts; what it cannot guess is refused.
         warnings.simplefilter("ignore", UserWarning)
         return pd.to_datetime(column, utc=True)
+
+
+def midnights(times: pd.Series[pd.Timestamp], tz: str) -> pd.Series[pd.Timestamp]:
+    """Give when the day of each moment began in a time zone.
+
+    Raises
+    ------
+    InputError
+        There is no such time zone.
+    """
+    try:
+        local = times.dt.tz_convert(tz)
+    except (KeyError, ValueError, TypeError):
+        raise InputError(f"tz={tz!r} is no time zone that is known here. There are such as 'Europe/Berlin'.") from None
+    return begun(local.dt.tz_localize(None).dt.normalize(), tz)
+
+
+def begun(starts: pd.Series[Any], tz: str) -> pd.Series[Any]:
+    """Give local times their zone; midnight may not exist, or exist twice, where summer time begins there."""
+    return starts.dt.tz_localize(tz, ambiguous=np.ones(len(starts), bool), nonexistent="shift_forward")
 
 
 def seconds_of(times: pd.Series[pd.Timestamp]) -> NDArray[np.float64]:

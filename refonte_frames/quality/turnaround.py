@@ -12,7 +12,18 @@ from pandas.tseries.frequencies import to_offset
 
 from refonte_frames.errors import InputError
 from refonte_frames.frames import as_pandas
-from refonte_frames.quality.taking import checked_conf, key_list, moments, need_extra, numbers, seconds_of, take
+from refonte_frames.quality.taking import (
+    begun,
+    checked_conf,
+    decided,
+    key_list,
+    moments,
+    need_extra,
+    need_whole,
+    numbers,
+    seconds_of,
+    take,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,7 +66,7 @@ def survival_curve(duration: ArrayLike, observed: ArrayLike, conf: float = 0.95)
     Raises
     ------
     InputError
-        The two differ in length, or a duration is null or negative.
+        The two differ in length, a duration is null or negative, or `observed` is neither true nor false.
 
     Examples
     --------
@@ -69,9 +80,7 @@ def survival_curve(duration: ArrayLike, observed: ArrayLike, conf: float = 0.95)
     Traceback (most recent call last):
     refonte_frames.errors.InputError: A duration is null or negative: ...
     """
-    times, ended = np.asarray(duration, float), np.asarray(observed, bool)
-    if times.shape != ended.shape or times.ndim != 1:
-        raise InputError("duration and observed are two columns of the same length.")
+    times, ended = _two_columns(duration, observed)
     if not (times >= 0).all():
         raise InputError("A duration is null or negative: leave such rows out before, and count them.")
     moments_, inverse = np.unique(times, return_inverse=True)
@@ -92,6 +101,19 @@ def survival_curve(duration: ArrayLike, observed: ArrayLike, conf: float = 0.95)
         name: np.where(is_over, np.nan, each) for name, each in (("se", se), ("ci_low", low), ("ci_high", high))
     }
     return pd.DataFrame(columns)
+
+
+def _two_columns(duration: ArrayLike, observed: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    try:
+        times, marks = (pd.Series(each, name=name) for name, each in (("duration", duration), ("observed", observed)))
+    except ValueError:
+        times, marks = pd.Series(dtype=float), pd.Series([True])
+    if len(times) != len(marks):
+        raise InputError("duration and observed are two columns of the same length.")
+    known, ended = decided(marks)
+    if not known.all():
+        raise InputError("observed is true or false for every duration; somewhere it is null.")
+    return numbers(times), ended
 
 
 def turnaround(
@@ -148,9 +170,11 @@ def turnaround(
     Traceback (most recent call last):
     refonte_frames.errors.InputError: quantiles=(50,): each is between 0 and 1.
     """
+    if isinstance(quantiles, str | int | float):
+        raise InputError(f"quantiles={quantiles!r}: give them in a list, such as [{quantiles!r}].")
     if not all(0 < each < 1 for each in quantiles):
         raise InputError(f"quantiles={tuple(quantiles)!r}: each is between 0 and 1.")
-    keys = key_list(by)
+    keys = key_list(by, "basis", "n_open", "n_bad", "secs", "is_done", "is_open")
     lives = lives_of(tasks, keys, at)
     groups: Any = lives.groupby(keys, dropna=False, observed=True, sort=True) if keys else [((), lives)]
     nobody = [dict.fromkeys(keys) | row for row in _turnaround_rows(lives.head(0), tuple(quantiles), conf)]
@@ -244,7 +268,8 @@ def throughput(df: Any, freq: str = "D", *, tz: str = "UTC", by: Keys = (), conf
     df : frame
         Tasks or attempts with ``completed_at``, and the columns of `by`. Rows without it are not completed.
     freq : str
-        A period as pandas names it: ``"h", "D", "W", "M"`` and so on.
+        A period as pandas names it: ``"h", "D", "W", "M"`` and so on; of several, such as ``"2W"``, the first begins
+        with the first row's.
     tz : str
         The time zone whose days are meant.
     by : str or list of str
@@ -281,7 +306,7 @@ def throughput(df: Any, freq: str = "D", *, tz: str = "UTC", by: Keys = (), conf
     Traceback (most recent call last):
     refonte_frames.errors.ColumnError: Rows need a column 'project', ...
     """
-    keys = key_list(by)
+    keys = key_list(by, "period", "timed", "active_secs", "per_hour")
     frame = as_pandas(df)
     timed = ["duration_secs"] if "duration_secs" in frame.columns else []
     given = take(frame, *keys, "completed_at", *timed, of="Rows")
@@ -321,6 +346,8 @@ def _poisson(n: NDArray[np.float64], conf: float) -> tuple[NDArray[np.float64], 
 
 def _periods(times: pd.Series[Any], freq: str, tz: str) -> tuple[pd.Series[Any], pd.DatetimeIndex]:
     """Give the period of each time, and all periods from the first to the last."""
+    if freq.startswith("-"):
+        raise ValueError("time runs forwards")
     local = times.dt.tz_convert(tz)
     if freq.lstrip("0123456789")[:1] not in _CALENDAR:
         # By the wall clock, but each with the offset of its own time: an hour that is lived twice has two periods.
@@ -332,10 +359,16 @@ def _periods(times: pd.Series[Any], freq: str, tz: str) -> tuple[pd.Series[Any],
             return starts, pd.DatetimeIndex([], tz=tz)
         steps = pd.date_range(starts.min(), starts.max(), freq=freq)
         return starts, steps.union(pd.DatetimeIndex(starts.unique()))
-    plain = local.dt.tz_localize(None).dt.to_period(freq)
-    spanned = pd.period_range(plain.min(), plain.max(), freq=freq) if len(plain) else pd.PeriodIndex([], freq=freq)
-    every = spanned.to_timestamp()
-    return _begun(pd.DatetimeIndex(plain.dt.start_time), tz).to_series(index=times.index), _begun(every, tz)
+    unit = freq.lstrip("0123456789")
+    size = int(freq.removesuffix(unit) or 1)
+    if size < 1:
+        raise ValueError("a period is longer than nothing")
+    plain = pd.PeriodIndex(local.dt.tz_localize(None).dt.to_period(unit))
+    spanned = pd.period_range(plain.min(), plain.max(), freq=unit)[::size] if len(plain) else plain
+    # As numbers: a period of pandas that is two weeks long begins in every week.
+    at = np.searchsorted(spanned.asi8, plain.asi8, side="right") - 1
+    starts, every = (pd.Series(each.to_timestamp()) for each in (spanned[at], spanned))
+    return begun(starts, tz).set_axis(times.index), pd.DatetimeIndex(begun(every, tz))
 
 
 def _refuse_too_many_periods(starts: pd.Series[Any], freq: str) -> None:
@@ -344,11 +377,6 @@ def _refuse_too_many_periods(starts: pd.Series[Any], freq: str) -> None:
     count = (int(nanos.max()) - int(nanos.min())) // to_offset(freq).nanos if len(nanos) else 0
     if count > _MOST_PERIODS:
         raise ValueError(f"{count:,} periods lie between the first and the last row")
-
-
-def _begun(midnights: pd.DatetimeIndex, tz: str) -> pd.DatetimeIndex:
-    """Give local midnights their zone; one may not exist, or exist twice, where summer time begins at midnight."""
-    return midnights.tz_localize(tz, ambiguous=np.ones(len(midnights), bool), nonexistent="shift_forward")
 
 
 def burn_down(tasks: Any, batches: Any = None, *, at: Any = None, conf: float = 0.95, seed: int = 0) -> pd.DataFrame:
@@ -397,6 +425,7 @@ def burn_down(tasks: Any, batches: Any = None, *, at: Any = None, conf: float = 
     Traceback (most recent call last):
     refonte_frames.errors.ColumnError: Tasks need a column 'batch', ...
     """
+    need_whole("seed", seed)
     given = as_pandas(tasks)
     frame = take(given, "batch", "created_at", "completed_at", "updated_at", "status", of="Tasks")
     status = frame["status"].astype("string")
@@ -416,7 +445,8 @@ def burn_down(tasks: Any, batches: Any = None, *, at: Any = None, conf: float = 
     for batch, rows in days.groupby("batch", dropna=False, sort=True):
         table = _burned(rows, last.floor("D"), (starts or {}).get(batch))
         tables.append(table.assign(batch=batch))
-        etas[str(batch)] = _eta(table, last, checked_conf(conf), generator)
+        ended_before = int((rows[["completed", "canceled"]] < table["day"].iloc[0]).to_numpy().sum())
+        etas[str(batch)] = _eta(table, ended_before, last, checked_conf(conf), generator)
     columns = ["batch", "day", "created", "completed", "canceled", "open", "pct_done"]
     burned = pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
     burned.attrs = {"n_excluded": len(frame) - len(days)}
@@ -460,13 +490,15 @@ def _as_int(days: pd.DatetimeIndex, like: pd.Series[Any]) -> Any:
     return days.astype(like.dtype).astype("int64").to_numpy()
 
 
-def _eta(table: pd.DataFrame, last: pd.Timestamp, conf: float, generator: np.random.Generator) -> dict[str, str | None]:
+def _eta(
+    table: pd.DataFrame, ended_before: int, last: pd.Timestamp, conf: float, generator: np.random.Generator
+) -> dict[str, str | None]:
     left = int(table["open"].iloc[-1])
     if left == 0:
         end = table["day"].iloc[-1].isoformat()
         return {"eta": end, "eta_low": end, "eta_high": end}
     ended = table["completed"] + table["canceled"]
-    daily = ended.diff().fillna(ended.iloc[0]).to_numpy(float)[-_PACE_DAYS:]
+    daily = np.diff(ended.to_numpy(float), prepend=ended_before)[-_PACE_DAYS:]
     draws = generator.choice(daily, size=(_DRAWS, len(daily))).mean(axis=1)
     with np.errstate(divide="ignore"):
         days = left / draws

@@ -14,9 +14,11 @@ from refonte_frames.frames import as_pandas
 from refonte_frames.quality.taking import take
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-__all__ = ["Votes", "votes_of"]
+__all__ = ["Votes", "objects", "votes_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +98,13 @@ def votes_of(labels: Any, *, allows_repeats: bool = False, needs_workers: bool =
     return votes
 
 
+def objects(values: Sequence[Any]) -> NDArray[Any]:
+    """Give values as an array of one dimension, which `numpy.asarray` would not make of tuples."""
+    return np.fromiter(values, dtype=object, count=len(values))
+
+
 def _coded(column: pd.Series[Any]) -> tuple[NDArray[np.int64], list[Any]]:
-    try:
-        codes, values = pd.factorize(column, sort=False, use_na_sentinel=True)
-    except TypeError:
-        raise InputError(
-            f"The column {column.name!r} holds lists or dicts, which are no labels: make texts of them first, such as "
-            f"frame[{column.name!r}].map(json.dumps)."
-        ) from None
+    codes, values = pd.factorize(column, sort=False, use_na_sentinel=True)
     known = values.tolist()
     order = sorted(range(len(known)), key=lambda at: _rank(known[at]))
     place = np.empty(len(known) + 1, np.int64)
@@ -118,6 +119,8 @@ def _rank(value: Any) -> tuple[int, float, str]:
         number = float(value)
     except (TypeError, ValueError):
         number = math.nan
+    except OverflowError:
+        number = math.inf if value > 0 else -math.inf
     # "nan" is a text that reads as a number, and compares with none.
     return (1, 0.0, str(value)) if math.isnan(number) else (0, number, str(value))
 

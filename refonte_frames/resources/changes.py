@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -40,6 +39,7 @@ from refonte_frames.resources.states import States
 from refonte_frames.transport.calls import Call
 from refonte_frames.transport.pacing import Stopped
 from refonte_frames.transport.replies import decode_json
+from refonte_frames.user_paths import at_home
 
 if TYPE_CHECKING:
     import os
@@ -240,7 +240,7 @@ def _opened(
     journal: str | os.PathLike[str] | None, purpose: str, client: Client, *, dry_run: bool
 ) -> Iterator[Journal | None]:
     """Open the journal, if there is to be one; a dry run reads it where it is there, and makes none."""
-    if journal is None or (dry_run and not Path(journal).expanduser().exists()):
+    if journal is None or (dry_run and not at_home(journal).exists()):
         yield None
         return
     with Journal(journal, host=client.host, key_fingerprint=client.key_fingerprint, purpose=purpose) as book:

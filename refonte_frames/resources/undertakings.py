@@ -6,7 +6,6 @@ import re
 import time
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -17,11 +16,13 @@ from refonte_frames import progress as bars
 from refonte_frames.errors import InputError, RefonteError, SubmitInterrupted
 from refonte_frames.journal import Journal
 from refonte_frames.resources.creations import Creations
+from refonte_frames.user_paths import at_home
 
 if TYPE_CHECKING:
     import os
     import threading
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from refonte_frames.client import Client
     from refonte_frames.resources.creations import Refused, Settler, Wanted
@@ -145,7 +146,7 @@ class Undertaking:
 def state_path(client: Client, journal: str | os.PathLike[str] | None, *parts: str) -> Path:
     """Return where a journal lies: as the caller says, or in the user's state folder by host, key and job."""
     if journal is not None:
-        return Path(journal).expanduser()
+        return at_home(journal)
     host = re.sub(r"[^A-Za-z0-9.-]", "_", client.host)
     name = "-".join(quote(part, safe=" ") for part in parts)[:180]
     return client.state_dir / host / client.key_fingerprint / f"{name}.journal"

@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 from refonte_frames.errors import ConfigError, SandboxError
 from refonte_frames.sandbox.steering import Clock, Faults, call_control
+from refonte_frames.user_paths import at_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -69,7 +70,7 @@ class Sandbox:
         self, seed: int = 7, db: str | os.PathLike[str] | None = None, port: int = 0, *, strict: bool = False
     ) -> None:
         self._seed = seed
-        self._db = Path(db).absolute() if db is not None else None
+        self._db = at_home(db).absolute() if db is not None else None
         self._port = port
         self._is_strict = strict
         self._process: subprocess.Popen[bytes] | None = None

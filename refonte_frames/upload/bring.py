@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
@@ -20,9 +19,11 @@ from refonte_frames.upload.opening import open_journal
 from refonte_frames.upload.payloads import Brought
 from refonte_frames.upload.preflight import project_of
 from refonte_frames.upload.receipts import unsent_receipt
+from refonte_frames.user_paths import at_home
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from refonte_frames.client import Client
     from refonte_frames.journal import Journal
@@ -144,4 +145,4 @@ def _path_of(name: str) -> str:
     """Take the path out of a file URL, and the user's own folder for a ~."""
     if name.lower().startswith("file:"):
         return url2pathname(unquote(urlsplit(name).path))
-    return str(Path(name).expanduser())
+    return str(at_home(name))

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import re
 import time
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
-from urllib.parse import quote
 
 from refonte_frames.errors import InputError, JournalError, NotFound
 from refonte_frames.journal import Entry, Journal
+from refonte_frames.resources.undertakings import state_path
 from refonte_frames.transport.calls import Call
 from refonte_frames.upload.identity import RECIPE_VERSION
 from refonte_frames.upload.plan import decide, unnamed_key
@@ -21,6 +19,7 @@ from refonte_frames.upload.plan import decide, unnamed_key
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from refonte_frames.client import Client
     from refonte_frames.upload.mapping import MappingRequest, RowMapping
@@ -82,12 +81,8 @@ class Options:
 
 def journal_path(client: Client, mapping: RowMapping, journal: str | os.PathLike[str] | None) -> Path:
     """Return where the journal lies: as the caller says, or in the user's state folder by host, key and job."""
-    if journal is not None:
-        return Path(journal).expanduser()
     parts = (mapping.type or "mixed", mapping.constants.get("project") or "-", mapping.constants.get("batch") or "-")
-    name = "-".join(quote(str(part), safe=" ") for part in parts)[:180]
-    host = re.sub(r"[^A-Za-z0-9.-]", "_", client.host)
-    return client.state_dir / host / client.key_fingerprint / f"{name}.journal"
+    return state_path(client, journal, *map(str, parts))
 
 
 def open_journal(client: Client, path: Path, *, is_read_only: bool = False) -> Journal:
