@@ -740,9 +740,10 @@ def test_demo_replaces_what_a_link_leads_to(shell: Shell) -> None:
 
 
 def test_demo_keeps_its_sandbox_when_asked(shell: Shell) -> None:
-    """With --keep the database is there afterwards, and serves the tasks that were labeled."""
-    assert shell.run("demo", "--out", "kept", "--keep").returncode == 0
-    with start_sandbox(shell, "--db", "kept/sandbox.db", "--port", "0") as process:
+    """With --keep the database is there afterwards, and serves the labeled tasks; ``~`` is one's own folder."""
+    assert shell.run("demo", "--out=~/kept", "--keep").returncode == 0
+    assert (shell.folder / "home" / "kept" / "sandbox.db").is_file()
+    with start_sandbox(shell, "--db=~/kept/sandbox.db", "--port", "0") as process:
         assert process.stdout is not None
         base_url = json.loads(process.stdout.readline())["base_url"]
         with Client(api_key="live_demo", base_url=base_url) as client:

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -23,7 +24,6 @@ from refonte_frames.sandbox.running import Running
 from refonte_frames.sandbox.service import Service
 from refonte_frames.sandbox.store import Store, StoreError
 from refonte_frames.sandbox.wire import TrackedProtocol
-from refonte_frames.user_paths import at_home
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--port", type=int, default=0, help="0 (the default) takes a free one")
     parser.add_argument("--host", choices=_LOOPBACK, default="127.0.0.1", help="a loopback address")
-    parser.add_argument("--db", type=at_home, help="a durable database file; default: a temporary one")
+    parser.add_argument("--db", type=_at_home, help="a durable database file; default: a temporary one")
     parser.add_argument("--seed", type=int, help="of the simulated labelers; a durable file keeps its own (default 0)")
     parser.add_argument("--strict", action="store_true", help="unknown parameters are 400, not just a warning")
     parser.add_argument(
@@ -90,6 +90,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--exit-with-parent", action="store_true", help="end when standard input is closed")
     return parser
+
+
+def _at_home(path: str) -> Path:
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's own raises for ~nobody
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -110,10 +110,13 @@ def test_it_starts_whatever_lies_in_the_working_folder(tmp_path: Path) -> None:
         assert done.stdout.startswith("http://127.0.0.1:")
 
 
-def test_acknowledged_tasks_survive_kill_9(tmp_path: Path, world_of: Callable[..., Any]) -> None:
+def test_acknowledged_tasks_survive_kill_9(
+    tmp_path: Path, world_of: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Started again on the same file, every answered creation is there, and its saved reply and its counter too."""
+    monkeypatch.setenv("HOME", str(tmp_path))
     db = tmp_path / "sandbox.db"
-    first = Sandbox(db=db).start()
+    first = Sandbox(db="~/sandbox.db").start()
     world = world_of(first, "live_demo")
     made = [world.task(headers={"Idempotency-Key": f"k{n}"}, unique_id=f"u{n}") for n in range(50)]
     os.kill(first.pid, signal.SIGKILL)
