@@ -478,9 +478,7 @@ def ambiguity(labels: Any) -> pd.DataFrame:
         agreeing = (counts * (counts - 1)).sum(axis=1) / (n * (n - 1))
     norm = entropy / math.log(len(votes.classes)) if len(votes.classes) > 1 else np.zeros(len(n))
     has_two = n >= 2
-    table = pd.DataFrame(
-        {"task": votes.tasks, "n": n, "mode": objects(votes.classes)[counts.argmax(axis=1)]}
-    )
+    table = pd.DataFrame({"task": votes.tasks, "n": n, "mode": objects(votes.classes)[counts.argmax(axis=1)]})
     for name, values in (
         ("mode_share", top / n),
         ("entropy", entropy),

@@ -106,7 +106,8 @@ def learning_curve(
 
 def _whole_numbers(column: pd.Series[Any]) -> NDArray[np.float64]:
     found = numbers(column)
-    if not (np.isnan(found) | (np.isfinite(found) & (np.mod(found, 1, where=np.isfinite(found)) == 0))).all():
+    known = found[~np.isnan(found)]
+    if not (np.isfinite(known) & (known == np.floor(known))).all():
         raise InputError(f"The column {column.name!r} holds numbers that are not whole: attempts are counted 1, 2, 3.")
     return found
 

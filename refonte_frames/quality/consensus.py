@@ -198,7 +198,9 @@ def _described(votes: Votes, fit: _Fit, trace: list[float], *, converged: bool) 
     labels = pd.DataFrame({"task": votes.tasks, "label": classes[best], "p": fit.posterior.max(axis=1)})
     labels.attrs = {"n_excluded": votes.n_excluded}
     posteriors = pd.DataFrame(
-        fit.posterior, index=pd.Index(votes.tasks, name="task", tupleize_cols=False), columns=pd.Index(votes.classes, name="label", tupleize_cols=False)
+        fit.posterior,
+        index=pd.Index(votes.tasks, name="task", tupleize_cols=False),
+        columns=pd.Index(votes.classes, name="label", tupleize_cols=False),
     )
     names = [*votes.workers, pd.NA] if (votes.worker < 0).any() else votes.workers
     errors = fit.errors[: len(names)].transpose(0, 2, 1)  # worker, truth, observed

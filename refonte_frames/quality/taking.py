@@ -30,8 +30,8 @@ __all__ = [
     "checked_conf",
     "decided",
     "key_list",
-    "moments",
     "midnights",
+    "moments",
     "need_extra",
     "need_whole",
     "numbers",
@@ -72,8 +72,7 @@ def take(frame: Any, *names: str, of: str, lists_in: Sequence[str] = ()) -> pd.D
             raise ColumnError(f"{of} need a column {name!r}, and the frame has none.{hint}")
     taken = rows[list(dict.fromkeys(names))].reset_index(drop=True)
     for column in taken:
-        if is_object_dtype(taken[column].dtype):
-            refuse_half_characters(taken[column])
+        refuse_half_characters(taken[column])
         if column not in lists_in:
             _refuse_lists(taken[column])
     # Groups of Arrow's type null, which a column has where nothing was ever in it, crash in pandas 2.2.
@@ -100,7 +99,7 @@ def refuse_half_characters(column: pd.Series[Any]) -> None:
     InputError
         There is one.
     """
-    for at, value in enumerate(column):
+    for at, value in enumerate(column if is_object_dtype(column.dtype) else ()):
         if isinstance(value, str) and not value.isascii() and _SURROGATE.search(value):
             raise InputError(f"Row {at} of the column {column.name!r} holds half of a character: {value!r}.")
 
@@ -252,7 +251,8 @@ def midnights(times: pd.Series[pd.Timestamp], tz: str) -> pd.Series[pd.Timestamp
 
 def begun(starts: pd.Series[Any], tz: str) -> pd.Series[Any]:
     """Give local times their zone; midnight may not exist, or exist twice, where summer time begins there."""
-    return starts.dt.tz_localize(tz, ambiguous=np.ones(len(starts), bool), nonexistent="shift_forward")
+    zoned: pd.Series[Any] = starts.dt.tz_localize(tz, ambiguous=np.ones(len(starts), bool), nonexistent="shift_forward")
+    return zoned
 
 
 def seconds_of(times: pd.Series[pd.Timestamp]) -> NDArray[np.float64]:

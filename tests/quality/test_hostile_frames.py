@@ -347,6 +347,53 @@ def test_truths_that_no_answer_can_equal_are_refused() -> None:
             "17,356,291,200 periods lie between",
         ),
         (lambda: quality.report({"attempts": ATTEMPTS}, "never.html", target=80), "target=80 is no rate"),
+        (lambda: quality.report([ATTEMPTS], "never.html"), "A list cannot be reported on"),
+        (lambda: quality.wilson("seven", 10), "k and n are counts"),
+        (lambda: quality.wilson([1, 2], [3, 4, 5]), "as many numbers of the one as of the other"),
+        (lambda: quality.shrink_rates([["a"]], [[3]]), "k and n are counts"),
+        (lambda: quality.shrink_rates([[1, 2]], [[3, 4]]), "one number for each unit"),
+        (lambda: quality.audit_outcomes(AUDITS, by=None), "by=None: give the name of a column"),
+        (lambda: quality.labeler_rates(ATTEMPTS.assign(labeler=[["ana"]] * 40)), "'labeler' holds lists or dicts"),
+        (lambda: quality.survival_curve([1, 2], [True, None]), "somewhere it is null"),
+        (lambda: quality.survival_curve([1, 2], ["True", "False"]), "'observed' holds other values"),
+        (lambda: quality.survival_curve(["soon"], [True]), "'duration' holds no numbers"),
+        (lambda: quality.survival_curve(np.ones((1, 1)), [True]), "two columns of the same length"),
+        (lambda: quality.turnaround(TASKS, quantiles=0.5), r"give them in a list, such as \[0.5\]"),
+        (lambda: quality.fleiss_kappa(LABELS, n_boot=-1), "n_boot=-1: give a whole number of at least 0"),
+        (lambda: quality.krippendorff_alpha(LABELS, n_boot=1.5), "n_boot=1.5: give a whole number"),
+        (lambda: quality.krippendorff_alpha(LABELS, seed=-1), "seed=-1: give a whole number"),
+        (lambda: quality.pooled_rate(ATTEMPTS, n_boot=0), "n_boot=0: give a whole number of at least 1"),
+        (lambda: quality.burn_down(TASKS, seed=-1), "seed=-1: give a whole number"),
+        (lambda: quality.speeders(ATTEMPTS, min_secs="5"), "min_secs='5': give seconds"),
+        (lambda: quality.learning_curve(ATTEMPTS.assign(attempt_number=1.5)), "numbers that are not whole"),
+        (lambda: quality.learning_curve(ATTEMPTS.assign(attempt_number=np.inf)), "numbers that are not whole"),
+        (lambda: quality.audits_needed("5"), "rate='5': give the share"),
+        (lambda: quality.audits_needed(0.5, population=1.5), "population=1.5: a batch has"),
+        (lambda: quality.audits_for_width("5"), "half_width='5': give half"),
+        (lambda: quality.box_iou([["a", 0, 1, 1]], [[0, 0, 1, 1]]), "A box is four numbers"),
+        (lambda: quality.box_iou(np.zeros((4, 3)), [[0, 0, 1, 1]]), "A box is four numbers"),
+        (lambda: quality.throughput(ATTEMPTS, freq="-1D"), "freq='-1D'"),
+        (lambda: quality.throughput(ATTEMPTS, freq="0D"), "freq='0D'"),
+        (
+            lambda: quality.time_per_attempt(ATTEMPTS.assign(duration_secs=pd.Timedelta("9s"))),
+            r"holds no numbers, but timedelta.*total_seconds\(\)",
+        ),
+        (
+            lambda: quality.labels_from(ATTEMPTS.assign(label="x", duration_secs="long"), task="quality_task_id"),
+            "'duration_secs' holds no numbers",
+        ),
+        (
+            lambda: quality.labels_from(ATTEMPTS.assign(label="x", labeler=pd.Series(["\ud800"] * 40, dtype=object))),
+            "'labeler' holds half of a character",
+        ),
+        (
+            lambda: quality.callback_health(TASKS.assign(callback_url="x", callback_succeeded=True), tz="Mars/Crater"),
+            "tz='Mars/Crater' is no time zone",
+        ),
+        (
+            lambda: quality.krippendorff_alpha(LABELS.assign(label=pd.Series([10**400, 1] * 3, dtype=object)), "ratio"),
+            "needs labels that are numbers",
+        ),
     ],
 )
 def test_what_cannot_be_is_said_in_a_sentence(compute: Callable[[], Any], said: str) -> None:
@@ -358,3 +405,97 @@ def test_what_cannot_be_is_said_in_a_sentence(compute: Callable[[], Any], said: 
 def test_rates_by_kind_need_no_other_group() -> None:
     """Training and evaluation are apart anyway."""
     assert quality.labeler_rates(ATTEMPTS, by="kind")["kind"].tolist() == ["evaluation", "training"]
+
+
+@pytest.mark.parametrize("read", [quality.labels_from, quality.annotations_from])
+def test_a_repeated_column_of_answers_is_named(read: Callable[[Any], Any]) -> None:
+    """Also where answers are read one by one."""
+    frame = ATTEMPTS.assign(response_json="{}")
+    with pytest.raises(rf.ColumnError, match="2 columns 'labeler'"):
+        read(pd.concat([frame, frame["labeler"]], axis=1))
+
+
+@pytest.mark.parametrize(
+    ("name", "by"),
+    [
+        ("labeler_rates", "verdict"),
+        ("audit_outcomes", "basis"),
+        ("rework", "touches"),
+        ("first_pass_yield", "coverage"),
+        ("error_costs", "fixed"),
+        ("turnaround", "basis"),
+        ("throughput", "period"),
+        ("time_per_attempt", "median"),
+    ],
+)
+def test_a_group_cannot_have_the_name_of_another_column_of_the_result(name: str, by: str) -> None:
+    """It would be overwritten, or stand there twice."""
+    frame = TABLES[name][1].assign(**{by: "x"})
+    more: dict[str, tuple[Any, dict[str, Any]]] = {
+        "first_pass_yield": ((AUDITS,), {}),
+        "error_costs": ((AUDITS,), PRICES),
+    }
+    others, prices = more.get(name, ((), {}))
+    with pytest.raises(rf.ColumnError, match=f"cannot be called '{by}'"):
+        getattr(quality, name)(frame, *others, by=by, **prices)
+
+
+def test_a_group_that_is_named_twice_is_one() -> None:
+    """As the same name once."""
+    once, twice = (quality.labeler_rates(ATTEMPTS, by=by) for by in ("labeler", ["labeler", "labeler"]))
+    pd.testing.assert_frame_equal(once, twice)
+
+
+def test_passed_may_be_the_group_of_times() -> None:
+    """Right and wrong attempts apart; the column is no working space."""
+    found = quality.time_per_attempt(ATTEMPTS, by="passed").set_index("passed")
+    known = ATTEMPTS.dropna(subset=["passed"])
+    for outcome in (True, False):
+        assert found.loc[outcome, "n"] == (known["passed"] == outcome).sum()
+        assert found.loc[outcome, "median"] == known.loc[known["passed"] == outcome, "duration_secs"].median()
+
+
+def test_labels_may_be_tuples() -> None:
+    """As categories that were chosen together are kept by some."""
+    labels = LABELS.assign(label=[("a", "b"), ("a", "b"), ("a",), ("b",), ("b",), ("b",)])
+    assert quality.majority_vote(labels)["label"].tolist()[::2] == [("a", "b"), ("b",)]
+    assert quality.dawid_skene(labels).posteriors.columns.tolist() == [("a", "b"), ("a",), ("b",)]
+    assert quality.accuracy(labels, {"a": ("a", "b"), "c": ("a",)})["k"].tolist() == [1, 1]
+
+
+def test_a_number_too_large_for_a_float_has_its_place_in_the_order() -> None:
+    """At either end."""
+    labels = LABELS.assign(label=pd.Series([10**400, 10**400, 5, 5, -(10**400), 5], dtype=object))
+    assert quality.dawid_skene(labels).priors.index.tolist() == [-(10**400), 5, 10**400]
+
+
+def test_answers_without_a_time_come_last_in_a_run() -> None:
+    """Each row counts once: none stands in for another."""
+    labels = pd.DataFrame({"task": range(5), "worker": "x", "label": list("babaa")})
+    times = ["2024-01-03", "2024-01-01", None, "2024-01-02", None]
+    found = quality.straight_lining(labels.assign(answered_at=times)).iloc[0]
+    assert (found["n"], found["mode"], found["mode_share"], found["longest_run"]) == (5, "a", 0.6, 2)
+
+
+def test_quality_tasks_of_no_name_are_no_item() -> None:
+    """They have a rate, and nothing can be said of whom they tell apart."""
+    rows = [(who, item, who in "ab") for who in "abcd" for item in ("q1", "q2", None)]
+    found = quality.item_quality(pd.DataFrame(rows, columns=["labeler", "quality_task_id", "passed"]), min_n=1)
+    assert found["discrimination"].round(3).tolist()[:2] == [1, 1]
+    assert math.isnan(found["discrimination"].iloc[2])
+
+
+def test_tasks_without_an_id_are_not_one_task() -> None:
+    """And an audit of no task is none of theirs."""
+    tasks = pd.DataFrame({"task_id": [None, None, "a"], "status": "completed"})
+    audits = pd.DataFrame({"task_id": [None, "a"], "audit_result": "accepted", "audited_at": "2024-01-01"})
+    found = quality.first_pass_yield(tasks, audits)
+    assert found[["n_completed", "n_audited", "n"]].to_numpy().tolist() == [[3, 1, 1]]
+    assert found.attrs["n_excluded"] == 1
+
+
+def test_audits_of_no_task_are_no_labelers() -> None:
+    """Also where the audits name the labeler themselves, who may be a number here and a text there."""
+    attempts = pd.DataFrame({"labeler": [7, 7], "passed": True, "duration_secs": 1.0})
+    audits = pd.DataFrame({"task_id": ["t", None], "labeler": "7", "audit_result": "accepted", "audited_at": None})
+    assert quality.scorecard(attempts, audits)["n_audited"].tolist() == [1]

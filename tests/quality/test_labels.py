@@ -125,3 +125,18 @@ def test_no_rows_have_the_same_columns_and_types() -> None:
     """As for every table."""
     none = labels_from(attempts())
     assert none.dtypes.tolist() == labels_from(attempts('{"category":"a"}')).dtypes.tolist()
+
+
+def test_the_column_field_is_the_question_where_no_other_is_named() -> None:
+    """Answers to two questions are not two answers to one; one of them can be asked for by its name."""
+    frame = pd.DataFrame({"task_id": "t", "labeler": "ana", "field": ["size", "colour"], "label": ["small", "red"]})
+    assert told(labels_from(frame), "field", "label", "repeat") == [("size", "small", 1), ("colour", "red", 1)]
+    assert labels_from(frame, field="size")["label"].tolist() == ["small"]
+
+
+def test_an_attempt_without_a_quality_task_counts_for_its_task() -> None:
+    """It is an answer all the same, though others are counted by their quality task."""
+    frame = attempts('{"category":"a"}', '{"category":"b"}', quality_task_id=["q", None], task_id=[None, "t"])
+    labels = labels_from(frame)
+    assert labels["task"].tolist() == ["q", "t"]
+    assert labels.attrs["n_excluded"] == 0

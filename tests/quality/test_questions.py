@@ -122,6 +122,24 @@ def test_question_6_the_end_is_what_is_open_over_the_pace() -> None:
     assert still.attrs["eta"] == {"b": None}
 
 
+def test_question_6_the_pace_does_not_count_what_ended_before_the_first_day() -> None:
+    """A batch that was finalized late has a first day like any other: five a day of forty left are eight days."""
+    done = [BEGIN + pd.Timedelta(days=at // 5, hours=1) for at in range(60)]
+    tasks = pd.DataFrame(
+        {
+            "batch": "b",
+            "created_at": BEGIN,
+            "completed_at": [*done, *[pd.NaT] * 40],
+            "updated_at": pd.NaT,
+            "status": ["completed"] * 60 + ["pending"] * 40,
+        }
+    )
+    batches = pd.DataFrame({"batch": ["b"], "finalized_at": [BEGIN + pd.Timedelta(days=9)]})
+    burn = rf.quality.burn_down(tasks, batches, at=BEGIN + pd.Timedelta(days=11))
+    assert burn["completed"].tolist() == [50, 55, 60]
+    assert burn.attrs["eta"] == {"b": (BEGIN + pd.Timedelta(days=19)).isoformat()}
+
+
 def test_question_7_quantiles_with_open_tasks_are_statsmodels() -> None:
     """Kaplan-Meier with log-log limits; completed tasks alone by numpy's quantiles."""
     generator = np.random.default_rng(8)
@@ -356,6 +374,14 @@ def test_question_19_a_finite_batch_needs_fewer(rate: float, population: int) ->
     assert rf.quality.audits_needed(rate, population=population) == expected
 
 
+def test_question_19_seven_per_cent_of_a_hundred_are_seven() -> None:
+    """As floats they are a little more; rounded up to eight, too few audits would be asked for."""
+    none_seen = [stats.hypergeom.pmf(0, 100, 7, n) for n in (33, 34)]
+    assert none_seen[0] > 0.05 > none_seen[1]
+    assert rf.quality.audits_needed(0.07, population=100) == 34
+    assert rf.quality.audits_needed(0.05, conf=0.9, population=20) == 18
+
+
 @pytest.mark.parametrize("half_width", [0.02, 0.05, 0.1, 0.3, 0.49])
 @pytest.mark.parametrize("rate", [0, 0.1, 0.5, 0.97, 1])
 def test_question_19_so_many_audits_make_an_interval_so_narrow(half_width: float, rate: float) -> None:
@@ -475,3 +501,29 @@ def test_question_13_the_hour_that_is_lived_twice_is_two_hours() -> None:
     calcutta = rf.quality.throughput(pd.DataFrame({"completed_at": times}), freq="h", tz="Asia/Kolkata")
     assert calcutta["period"].dt.minute.tolist() == [0, 0, 0]
     assert calcutta["n"].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("freq", ["2D", "3D", "7D", "2W", "5W", "2M", "3M", "2Q", "12h"])
+def test_question_13_periods_of_several_days_hold_all_rows(freq: str) -> None:
+    """Each in the period that begins before it and ends after it."""
+    times = pd.date_range("2024-02-10", periods=300, freq="11h", tz="UTC")
+    found = rf.quality.throughput(pd.DataFrame({"completed_at": times}), freq=freq)
+    starts = found["period"].to_numpy()
+    expected = np.bincount(np.searchsorted(starts, times.to_numpy(), side="right") - 1, minlength=len(starts))
+    assert found["n"].tolist() == expected.tolist()
+    assert found["n"].sum() == 300
+    assert len(set(np.diff(starts[:3]).tolist())) == 1 or freq[-1] in "MQ"
+
+
+def test_question_21_a_day_may_begin_at_one_o_clock() -> None:
+    """Clocks were set forward at midnight in Sao Paulo."""
+    tasks = pd.DataFrame(
+        {
+            "callback_url": "https://a.example/x",
+            "callback_succeeded": True,
+            "completed_at": ["2018-11-04T02:59Z", "2018-11-04T03:00Z", None],
+        }
+    )
+    found = rf.quality.callback_health(tasks, tz="America/Sao_Paulo")
+    assert [str(day) for day in found["day"]] == ["2018-11-03 00:00:00-03:00", "2018-11-04 01:00:00-02:00", "NaT"]
+    assert found["n"].tolist() == [1, 1, 1]

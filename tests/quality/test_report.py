@@ -231,3 +231,24 @@ def test_thousands_of_labelers_are_shown_by_their_ends(tmp_path: Path) -> None:
     assert "The first and the last 100 of 1,000" in text
     assert text.count('<th scope="row">w') == 200
     assert len(text) < 3_000_000
+
+
+def test_a_question_that_nobody_answered_twice_hides_no_other(tmp_path: Path) -> None:
+    """Agreement on the colour is told though there is none to tell on the remark."""
+    colour = pd.DataFrame(
+        {"task": list("aabbcc"), "worker": list("xyxyxy"), "label": list("rrrggg"), "field": "colour"}
+    )
+    remark = pd.DataFrame({"task": list("ab"), "worker": ["x", "y"], "label": ["fine", "odd"], "field": "remark"})
+    text = rf.quality.report({"labels": pd.concat([colour, remark])}, tmp_path / "r.html").read_text("utf-8")
+    assert "Alpha on colour is 0.444" in text
+    assert "Nothing on remark. Agreement needs at least two answers" in text
+    text = rf.quality.report({"labels": remark}, tmp_path / "s.html").read_text("utf-8")
+    assert "<strong>Agreement</strong>: Agreement needs at least two answers" in text
+
+
+def test_a_page_that_cannot_be_put_in_place_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    """A folder has its name."""
+    (tmp_path / "page.html").mkdir()
+    with pytest.raises(rf.InputError, match="cannot be written"):
+        rf.quality.report({"tasks": tasks().head(1)}, tmp_path / "page.html")
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
