@@ -40,24 +40,38 @@ def files_of(manifest: Manifest, table: str) -> list[str]:
 def visible(store: Store, deltas: Sequence[Delta]) -> pc.Expression | None:
     """Return a condition that holds for the rows that count, in every table; None where all do.
 
-    A task that an increment brought counts with the rows of that increment alone, audits and answers as a set. Which
-    increment a row came with is told by the time at which it was read, so that the condition needs no column that
+    A task that an increment brought counts with the rows of its last increment alone, audits and answers as a set.
+    Which increment a row came with is told by the time at which it was read, so that the condition needs no column that
     the tables do not have.
+
+    Notes
+    -----
+    Increments are numbered from 1, the base is 0: a row is superseded where its own number is below that of its task's
+    last increment. The two are compared digit by digit in base two, so that a row is looked up a few times, not twice
+    for every increment.
     """
-    condition: pc.Expression | None = None
-    stamps = pa.array([], pa.timestamp("us", "UTC"))
-    for delta in reversed(deltas):
-        rows = _tasks_of(store, delta)
-        stamps = pc.unique(pa.concat_arrays([stamps, rows["exported_at"].combine_chunks()]))
-        ids = rows["task_id"].combine_chunks()
-        counts = ~pc.field("task_id").isin(ids) | pc.field("exported_at").isin(stamps)
-        condition = counts if condition is None else condition & counts
-    return condition
+    if not deltas:
+        return None
+    layers = pa.concat_tables([_tasks_of(store, delta, number) for number, delta in enumerate(deltas, start=1)])
+    of_task, of_moment = (layers.group_by(name).aggregate([("layer", "max")]) for name in ("task_id", "exported_at"))
+    superseded = pc.scalar(False)
+    for digit in range(len(deltas).bit_length()):
+        last, own = _has_digit(of_task, digit), _has_digit(of_moment, digit)
+        superseded = (last & ~own) | ((last | ~own) & superseded)
+    return ~superseded
 
 
-def _tasks_of(store: Store, delta: Delta) -> pa.Table:
+def _has_digit(layers: pa.Table, digit: int) -> pc.Expression:
+    """Return a condition for rows whose layer, by their task or moment, has a digit of one in base two."""
+    name = layers.column_names[0]
+    is_set = (layers["layer_max"].to_numpy() >> digit & 1).astype(bool)
+    return pc.field(name).isin(layers[name].filter(pa.array(is_set)).combine_chunks())
+
+
+def _tasks_of(store: Store, delta: Delta, layer: int) -> pa.Table:
     read = []
     for entry in delta.files["tasks"]:
         with open_moving(store, f"{DELTA}/{delta.name}/tasks/{entry.name}") as file:
             read.append(pq.ParquetFile(file).read(columns=["task_id", "exported_at"]))
-    return pa.concat_tables(read)
+    rows = pa.concat_tables(read)
+    return rows.append_column("layer", pa.repeat(layer, rows.num_rows))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
+import random
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -491,6 +493,29 @@ def test_an_increment_can_lie_beside_the_base(root: Path) -> None:
     assert not list((root / "_delta").iterdir())
     assert len(ids(root)) == len(set(ids(root))) == 360
     assert len(opened.tasks.to_pandas()) == 360
+
+
+def test_of_many_increments_beside_the_base_the_last_one_of_each_task_counts(root: Path) -> None:
+    """In every table; before they are put in and after."""
+    draw = random.Random(7)
+    with Listing(copy.deepcopy(SOME[:40])) as listing:
+        export(listing, root)
+        for run in range(1, 10):
+            for task in draw.sample(listing.tasks, draw.randrange(1, 12)):
+                task |= {"tags": [f"run {run}"], "updated_at": f"2024-03-11T{run:02}:00:00.000Z"}
+                task["response"]["annotations"] = task["response"]["annotations"][: draw.randrange(3)]
+            export(listing, root, fold=False)
+            opened = rf.open_export(root)
+            rows = opened.tasks.to_arrow(columns=["task_id", "tags", "n_annotations"]).to_pylist()
+            assert len(rows) == 40
+            assert {row["task_id"]: row["tags"] for row in rows} == {
+                task["task_id"]: task.get("tags") for task in listing.tasks
+            }
+            answers = Counter(opened.annotations.to_arrow(columns=["task_id"])["task_id"].to_pylist())
+            assert answers == Counter({row["task_id"]: row["n_annotations"] for row in rows})
+        assert len(list((root / "_delta").iterdir())) == 9
+        export(listing, root)
+        assert rf.open_export(root).tasks.to_arrow().num_rows == len(ids(root)) == 40
 
 
 class Tired(rf.Client):
