@@ -15,12 +15,16 @@ from refonte_frames.frames import as_pandas
 from refonte_frames.quality.consensus import dawid_skene
 from refonte_frames.quality.rates import wilson
 from refonte_frames.quality.taking import checked_conf, moments, need_extra, need_whole, take
-from refonte_frames.quality.votes import Votes, objects, votes_of
+from refonte_frames.quality.votes import Cells, Votes, objects, votes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
+
+    #: How far the answers of each pattern are from each other, over all its pairs, and the same of all answers at
+    #: once; both of how many answers each label has.
+    _Measure = tuple[Callable[[NDArray[np.float64]], NDArray[np.float64]], Callable[[NDArray[np.float64]], float]]
 
 __all__ = [
     "Agreement",
@@ -37,7 +41,7 @@ Level = Literal["nominal", "ordinal", "interval", "ratio"]
 _NEEDS_TWO: Final = "Agreement needs at least two answers on a task from named labelers"
 #: Labels that two workers have in common from which on their kappa is worth a look.
 _ENOUGH_COMMON: Final = 20
-#: Numbers that the library for alpha may hold at once.
+#: Numbers that a table may hold at once.
 _MOST_CELLS: Final = 20_000_000
 
 
@@ -111,31 +115,50 @@ def krippendorff_alpha(
     votes = votes_of(labels, allows_repeats=True)
     pairable = _pairable(votes)
     domain = _domain(votes, level)
-    if np.count_nonzero(pairable.sum(axis=0)) < 2:
+    if _is_one_label(pairable):
         return _undefined(votes, pairable)
-    counts, times = np.unique(pairable, axis=0, return_counts=True)
     krippendorff = need_extra("krippendorff")
-    if pairable.size * pairable.shape[1] <= _MOST_CELLS:
+    patterns, times = _patterns(pairable)
+    if pairable.n_tasks * pairable.n_classes**2 <= _MOST_CELLS:
         every = krippendorff.alpha(
-            value_counts=pairable, value_domain=domain, level_of_measurement=level, dtype=np.float64
+            value_counts=pairable.table(), value_domain=domain, level_of_measurement=level, dtype=np.float64
         )
     else:
         # The library makes a table of labels by labels for every task: gigabytes where the labels are texts.
-        every = _alphas(counts.astype(float), [times.astype(float)], domain, level)[0]
-    draws = _resampled_alphas(counts.astype(float), times, domain, level, n_boot, seed)
+        every = _alphas(patterns, [times], domain, level)[0]
+    draws = _alphas(patterns, _resamples(times, n_boot, seed), domain, level)
     return _agreement(votes, pairable, float(every), draws, conf)
 
 
-def _pairable(votes: Votes) -> NDArray[np.int64]:
+def _pairable(votes: Votes) -> Cells:
     """Count labels by task, for tasks with two answers or more."""
-    counts = votes.counts()
-    pairable: NDArray[np.int64] = counts[counts.sum(axis=1) >= 2]
-    if not len(pairable):
+    every = votes.cells()
+    if (every.sums(every.count) < 2).all():
         raise InputError(f"{_NEEDS_TWO}; none of the {votes.n_tasks:,} tasks has them.")
     if not votes.n_workers_on_pairs():
         # Two rows of nobody may be one answer that was read twice.
         raise InputError(f"{_NEEDS_TWO}; no answer says who gave it.")
-    return pairable
+    return every.with_several_answers()
+
+
+def _is_one_label(cells: Cells) -> bool:
+    return bool((cells.label == cells.label[0]).all())
+
+
+def _patterns(cells: Cells) -> tuple[Cells, NDArray[np.float64]]:
+    """Take tasks with the same counts together, and tell how often each is there; thousands become a few."""
+    if cells.n_tasks * cells.n_classes > _MOST_CELLS:
+        return cells, np.ones(cells.n_tasks)
+    patterns, times = np.unique(cells.table(), axis=0, return_counts=True)
+    task, label = np.nonzero(patterns)
+    return Cells.of(task, label, patterns[task, label], cells.n_classes), times.astype(float)
+
+
+def _resamples(times: NDArray[np.float64], n_boot: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    """Draw tasks with replacement; tasks of one pattern are drawn together, which changes nothing."""
+    generator = np.random.default_rng(seed)
+    for _ in range(n_boot):
+        yield generator.multinomial(int(times.sum()), times / times.sum()).astype(float)
 
 
 def _domain(votes: Votes, level: str) -> NDArray[Any]:
@@ -157,75 +180,102 @@ def _domain(votes: Votes, level: str) -> NDArray[Any]:
     return numbers
 
 
-def _resampled_alphas(
-    counts: NDArray[np.float64],
-    times: NDArray[np.int64],
-    domain: NDArray[Any],
-    level: str,
-    n_boot: int,
-    seed: int,
-) -> NDArray[np.float64]:
-    """Compute alpha for resampled tasks; tasks with the same counts are drawn together, which changes nothing."""
-    generator = np.random.default_rng(seed)
-    draws = [generator.multinomial(times.sum(), times / times.sum()).astype(float) for _ in range(n_boot)]
-    return _alphas(counts, draws, domain, level)
-
-
 def _alphas(
-    counts: NDArray[np.float64], draws: Sequence[NDArray[np.float64]], domain: NDArray[Any], level: str
+    patterns: Cells, draws: Iterable[NDArray[np.float64]], domain: NDArray[Any], level: str
 ) -> NDArray[np.float64]:
-    """Compute alpha for each drawing of the patterns, from the labels of each pattern."""
-    if level == "ordinal":
-        return np.array([_ordinal_alpha(counts, draw) for draw in draws])
-    distance = _distances(domain, level)
-    # How far the answers of each pattern are from each other, over all its pairs.
-    apart = ((counts @ distance) * counts).sum(axis=1) / (counts.sum(axis=1) - 1)
-    return np.array([_alpha_of(draw @ counts, float(draw @ apart), distance) for draw in draws])
+    """Compute alpha for each drawing of the patterns."""
+    apart, expected = _MEASURES[level](patterns, domain)
+
+    def alpha(draw: NDArray[np.float64]) -> float:
+        n_c = patterns.by_class(draw)
+        # Of one label alone chance makes the same; what rounding leaves in place of 0 must not divide.
+        chance = expected(n_c) if np.count_nonzero(n_c) > 1 else 0.0
+        return 1 - float(draw @ apart(n_c)) / chance * float(n_c.sum() - 1) if chance else math.nan
+
+    return np.array([alpha(draw) for draw in draws])
 
 
-def _alpha_of(n_c: NDArray[np.float64], observed: float, distance: NDArray[np.float64]) -> float:
-    expected = float(n_c @ distance @ n_c) / (n_c.sum() - 1)
-    return 1 - observed / expected if expected else math.nan
+def _by_name(patterns: Cells, _: NDArray[Any]) -> _Measure:
+    answers = patterns.sums(patterns.count)
+    apart = (answers**2 - patterns.sums(patterns.count**2)) / (answers - 1)
+    return lambda _: apart, lambda n_c: float(n_c.sum() ** 2 - (n_c**2).sum())
 
 
-def _ordinal_alpha(counts: NDArray[np.float64], draw: NDArray[np.float64]) -> float:
-    """Compute alpha of ranks: how far two labels are apart depends on how many answers lie between them."""
-    n_c = draw @ counts
-    middle = np.cumsum(n_c) - n_c / 2
-    # The sum of squared differences over all pairs, without a table of pairs.
-    answers = counts.sum(axis=1)
-    apart = 2 * (answers * (counts @ middle**2) - (counts @ middle) ** 2) / (answers - 1)
-    expected = 2 * (n_c.sum() * (n_c @ middle**2) - (n_c @ middle) ** 2) / (n_c.sum() - 1)
-    return 1 - float(draw @ apart) / float(expected) if expected else math.nan
+def _by_rank(patterns: Cells, _: NDArray[Any]) -> _Measure:
+    """Measure by how many answers lie between two labels, which depends on the drawing."""
+    return lambda n_c: _squares(patterns, _middles(n_c)), lambda n_c: _square(n_c, _middles(n_c))
 
 
-def _distances(domain: NDArray[Any], level: str) -> NDArray[np.float64]:
-    if level == "nominal":
-        return 1 - np.eye(len(domain))
-    difference = np.subtract.outer(domain, domain)
-    if level == "interval":
-        return np.asarray(difference**2)
-    total = np.add.outer(domain, domain)
+def _by_difference(patterns: Cells, domain: NDArray[Any]) -> _Measure:
+    # About their middle, since squares of large numbers would lose what tells them apart.
+    values = domain - domain.mean()
+    apart = _squares(patterns, values)
+    return lambda _: apart, lambda n_c: _square(n_c, values)
+
+
+def _by_ratio(patterns: Cells, domain: NDArray[Any]) -> _Measure:
+    if len(domain) ** 2 > _MOST_CELLS:
+        raise InputError(
+            f"There are {len(domain):,} different numbers: level='ratio' compares each with each. Round them first, or "
+            "take level='interval'."
+        )
+    distance = _ratios(domain[:, None], domain[None, :])
+    apart = np.zeros(patterns.n_tasks)
+    # Cells of one task lie together: each is compared with the next, with the one after it, and so on.
+    for step in range(1, len(patterns.task)):
+        one = np.flatnonzero(patterns.task[step:] == patterns.task[:-step])
+        if not len(one):
+            break
+        pairs = 2 * patterns.count[one] * patterns.count[one + step]
+        weights = pairs * distance[patterns.label[one], patterns.label[one + step]]
+        apart += np.bincount(patterns.task[one], weights=weights, minlength=patterns.n_tasks)
+    apart /= patterns.sums(patterns.count) - 1
+    return lambda _: apart, lambda n_c: float(n_c @ distance @ n_c)
+
+
+_MEASURES: Final[dict[str, Callable[[Cells, NDArray[Any]], _Measure]]] = {
+    "nominal": _by_name,
+    "ordinal": _by_rank,
+    "interval": _by_difference,
+    "ratio": _by_ratio,
+}
+
+
+def _middles(n_c: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.cumsum(n_c) - n_c / 2)
+
+
+def _squares(patterns: Cells, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum up squared differences over the pairs of answers of each pattern, without a table of pairs."""
+    answers, each = patterns.sums(patterns.count), values[patterns.label]
+    sums, squares = patterns.sums(patterns.count * each), patterns.sums(patterns.count * each**2)
+    return np.asarray(2 * (answers * squares - sums**2) / (answers - 1))
+
+
+def _square(n_c: NDArray[np.float64], values: NDArray[np.float64]) -> float:
+    return float(2 * (n_c.sum() * (n_c @ values**2) - (n_c @ values) ** 2))
+
+
+def _ratios(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    difference, total = one - other, one + other
     ratio: NDArray[np.float64] = np.divide(difference, total, out=np.zeros_like(difference), where=total != 0)
     return np.asarray(ratio**2)
 
 
-def _agreement(
-    votes: Votes, pairable: NDArray[np.int64], value: float, draws: NDArray[np.float64], conf: float
-) -> Agreement:
+def _agreement(votes: Votes, pairable: Cells, value: float, draws: NDArray[np.float64], conf: float) -> Agreement:
     tail = (1 - checked_conf(conf)) / 2
     known = draws[np.isfinite(draws)]
     low, high = np.quantile(known, [tail, 1 - tail]) if len(known) else (math.nan, math.nan)
     return Agreement(value, float(low), float(high), *_sizes(votes, pairable))
 
 
-def _sizes(votes: Votes, pairable: NDArray[np.int64]) -> tuple[int, int, int, int]:
-    n_answers = int(pairable.sum())
-    return len(pairable), n_answers, votes.n_workers_on_pairs(), votes.n_tasks - len(pairable)
+def _sizes(votes: Votes, pairable: Cells) -> tuple[int, int, int, int]:
+    n_answers = int(pairable.count.sum())
+    return pairable.n_tasks, n_answers, votes.n_workers_on_pairs(), votes.n_tasks - pairable.n_tasks
 
 
-def _undefined(votes: Votes, pairable: NDArray[np.int64]) -> Agreement:
-    only = votes.classes[int(pairable.sum(axis=0).argmax())]
+def _undefined(votes: Votes, pairable: Cells) -> Agreement:
+    only = votes.classes[int(pairable.label[0])]
     reason = f"Every answer is {only!r}: agreement by chance would be perfect too."
     return Agreement(math.nan, math.nan, math.nan, *_sizes(votes, pairable), reason)
 
@@ -262,32 +312,27 @@ def fleiss_kappa(labels: Any, *, conf: float = 0.95, n_boot: int = 1000, seed: i
     need_whole("n_boot", n_boot)
     need_whole("seed", seed)
     votes = votes_of(labels)
-    every = votes.counts()
-    sizes = np.unique(every.sum(axis=1))
+    every = votes.cells()
+    sizes = np.unique(every.sums(every.count))
     if len(sizes) != 1:
         raise InputError(
             f"Fleiss' kappa needs the same number of answers on every task; here are {sizes.min()} to {sizes.max()}. "
             "krippendorff_alpha takes any."
         )
     pairable = _pairable(votes)
-    if np.count_nonzero(pairable.sum(axis=0)) < 2:
+    if _is_one_label(pairable):
         return _undefined(votes, pairable)
-    patterns, times = np.unique(pairable, axis=0, return_counts=True)
-    drawn = np.random.default_rng(seed).multinomial(times.sum(), times / times.sum(), size=n_boot)
-    values = _fleiss(patterns.astype(float), np.vstack([times, drawn]).astype(float))
-    return _agreement(votes, pairable, float(values[0]), values[1:], conf)
+    patterns, times = _patterns(pairable)
+    size = int(sizes[0])
+    agreeing = patterns.sums(patterns.count * (patterns.count - 1)) / (size * (size - 1))
 
+    def kappa(draw: NDArray[np.float64]) -> float:
+        shares = patterns.by_class(draw) / (draw.sum() * size)
+        observed, chance = float(draw @ agreeing) / draw.sum(), float((shares**2).sum())
+        return (observed - chance) / (1 - chance) if np.count_nonzero(shares) > 1 else math.nan
 
-def _fleiss(patterns: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Compute kappa for each row of weights over the patterns."""
-    size = patterns[0].sum()
-    agreeing = (patterns * (patterns - 1)).sum(axis=1) / (size * (size - 1))
-    tasks = weights.sum(axis=1)
-    observed = weights @ agreeing / tasks
-    shares = weights @ patterns / (tasks * size)[:, None]
-    chance = (shares**2).sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.where(chance < 1, (observed - chance) / (1 - chance), np.nan))
+    draws = np.array([kappa(draw) for draw in _resamples(times, n_boot, seed)])
+    return _agreement(votes, pairable, kappa(times), draws, conf)
 
 
 def cohen_kappa(labels: Any, *, conf: float = 0.95) -> pd.DataFrame:
@@ -327,7 +372,7 @@ def cohen_kappa(labels: Any, *, conf: float = 0.95) -> pd.DataFrame:
     votes = votes_of(labels, needs_workers=True)
     rows = []
     for pair in _pairs(votes):
-        kappa, se = _cohen(pair, len(votes.classes))
+        kappa, se = _cohen(pair)
         row = {"a": pair.a, "b": pair.b, "n": pair.n, "agreement": pair.k / pair.n, "kappa": kappa, "se": se}
         rows.append(row | {"ci_low": kappa - z * se, "ci_high": kappa + z * se, "enough": pair.n >= _ENOUGH_COMMON})
     table = pd.DataFrame(rows)
@@ -373,15 +418,18 @@ def _pairs(votes: Votes) -> list[_Pair]:
     return [_Pair(names[a[at[0]]], names[b[at[0]]], one[at], other[at]) for at in np.split(by_pair, starts[1:])]
 
 
-def _cohen(pair: _Pair, n_classes: int) -> tuple[float, float]:
-    rows, columns = (np.bincount(labels, minlength=n_classes) / pair.n for labels in (pair.one, pair.other))
-    is_same = pair.one == pair.other
+def _cohen(pair: _Pair) -> tuple[float, float]:
+    # The labels of these two alone: thousands of pairs need not count thousands of labels each.
+    met, places = np.unique(np.concatenate([pair.one, pair.other]), return_inverse=True)
+    one, other = places[: pair.n], places[pair.n :]
+    rows, columns = (np.bincount(labels, minlength=len(met)) / pair.n for labels in (one, other))
+    is_same = one == other
     observed, chance = float(is_same.mean()), float(rows @ columns)
     if chance == 1:
         return math.nan, math.nan
     kappa = (observed - chance) / (1 - chance)
     # Fleiss, Cohen and Everitt (1969), summed over answers instead of over the cells of a table.
-    crossed = columns[pair.one] + rows[pair.other]
+    crossed = columns[one] + rows[other]
     on_diagonal = float(((((1 - chance) - crossed * (1 - observed)) ** 2) * is_same).mean())
     off = float((crossed**2 * ~is_same).mean())
     rest = (observed * chance - 2 * chance + observed) ** 2
@@ -467,28 +515,28 @@ def ambiguity(labels: Any) -> pd.DataFrame:
     """
     given = as_pandas(labels)
     votes = votes_of(given)
-    counts = votes.counts()
-    n = counts.sum(axis=1)
-    shares = counts / n[:, None]
-    entropy = _entropy(shares)
     model = dawid_skene(given)
-    posterior = model.posteriors.to_numpy()
-    top = counts.max(axis=1)
+    cells = votes.cells()
+    n = cells.sums(cells.count)
+    shares = cells.count / n[cells.task]
+    entropy = cells.sums(-shares * np.log(shares)) + 0.0
+    leads = cells.count == cells.tops(cells.count)
+    mode = cells.first_of(leads)
     with np.errstate(divide="ignore", invalid="ignore"):
-        agreeing = (counts * (counts - 1)).sum(axis=1) / (n * (n - 1))
+        agreeing = cells.sums(cells.count * (cells.count - 1)) / (n * (n - 1))
     norm = entropy / math.log(len(votes.classes)) if len(votes.classes) > 1 else np.zeros(len(n))
     has_two = n >= 2
-    table = pd.DataFrame({"task": votes.tasks, "n": n, "mode": objects(votes.classes)[counts.argmax(axis=1)]})
+    table = pd.DataFrame({"task": votes.tasks, "n": n, "mode": objects(votes.classes)[cells.label[mode]]})
     for name, values in (
-        ("mode_share", top / n),
+        ("mode_share", shares[mode]),
         ("entropy", entropy),
         ("entropy_norm", norm),
         ("pair_agreement", agreeing),
     ):
         table[name] = np.where(has_two, values, np.nan)
-    table["tie"] = (counts == top[:, None]).sum(axis=1) > 1
+    table["tie"] = cells.sums(leads.astype(int)) > 1
     table["ds_label"], table["ds_p"] = model.labels["label"].to_numpy(), model.labels["p"].to_numpy()
-    table["ds_entropy"] = _entropy(posterior)
+    table["ds_entropy"] = _entropy(model.posteriors.to_numpy())
     table.attrs = {"n_excluded": votes.n_excluded}
     return table.sort_values(["ds_entropy", "entropy"], ascending=False, kind="stable", ignore_index=True)
 
@@ -536,28 +584,30 @@ def straight_lining(labels: Any, *, min_n: int = _ENOUGH_COMMON) -> pd.DataFrame
         answered = moments(take(given, "answered_at", of="Labels")["answered_at"])
         given = given.iloc[np.argsort(answered.to_numpy("datetime64[ns]"), kind="stable")]
     votes = votes_of(given, allows_repeats=True)
-    counts, by_worker = votes.counts(), np.argsort(votes.worker, kind="stable")
+    cells, by_worker = votes.cells(), np.argsort(votes.worker, kind="stable")
     starts = np.flatnonzero(np.diff(votes.worker[by_worker]))
-    rows = [_uniformity(votes, counts, mine, min_n) for mine in np.split(by_worker, starts + 1)]
+    rows = [_uniformity(votes, cells, mine, min_n) for mine in np.split(by_worker, starts + 1)]
     table = pd.DataFrame(rows).sort_values("mode_share", ascending=False, kind="stable", ignore_index=True)
     table.attrs = {"n_excluded": votes.n_excluded}
     return table
 
 
-def _uniformity(votes: Votes, counts: NDArray[np.int64], mine: NDArray[np.intp], min_n: int) -> dict[str, Any]:
+def _uniformity(votes: Votes, cells: Cells, mine: NDArray[np.intp], min_n: int) -> dict[str, Any]:
     """Describe the answers of one worker, who gave those at these places."""
     worker, answers = votes.worker[mine[0]], votes.label[mine]
-    mode = int(np.bincount(answers).argmax())
+    given, times = np.unique(answers, return_counts=True)
+    mode = int(given[times.argmax()])
     tasks = np.unique(votes.task[mine])
     # Of all answers to the tasks that the worker met, those of others.
-    rest = counts[tasks].sum(axis=0) - np.bincount(answers, minlength=len(votes.classes))
+    n_others = int(cells.sums(cells.count)[tasks].sum()) - len(mine)
+    n_same = int(cells.count_of(tasks, mode).sum()) - int(times.max())
     breaks = np.flatnonzero(np.diff(answers, prepend=-1, append=-1))
     return {
         "worker": votes.workers[worker] if worker >= 0 else pd.NA,
         "n": len(mine),
         "mode": votes.classes[mode],
         "mode_share": float((answers == mode).mean()),
-        "others_share": float(rest[mode] / rest.sum()) if rest.sum() else math.nan,
+        "others_share": n_same / n_others if n_others else math.nan,
         "longest_run": int(np.diff(breaks).max()),
         "enough": len(mine) >= min_n,
     }

@@ -18,7 +18,7 @@ from refonte_frames.quality.votes import objects, votes_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from refonte_frames.quality.votes import Votes
+    from refonte_frames.quality.votes import Cells, Votes
 
 __all__ = ["DawidSkene", "accuracy", "confusion", "dawid_skene", "majority_vote"]
 
@@ -157,7 +157,7 @@ class _Fit:
         self.cell_starts = np.flatnonzero(np.diff(sorted_cells, prepend=-1))
         self.cells_met = sorted_cells[self.cell_starts]
         self.task_by_cell = self.task[self.order]
-        votes_by_task = votes.counts()
+        votes_by_task = votes.cells().table()
         self.posterior: NDArray[np.float64] = votes_by_task / votes_by_task.sum(axis=1, keepdims=True)
         self.priors: NDArray[np.float64] = np.empty(0)
         self.errors: NDArray[np.float64] = np.empty(0)
@@ -257,51 +257,49 @@ def majority_vote(labels: Any, *, ties: Literal["dawid_skene", "first"] = "dawid
         raise InputError(f"ties={ties!r}: there are dawid_skene and first.")
     given = as_pandas(labels)
     votes = votes_of(given)
-    counts = votes.counts()
-    top = counts.max(axis=1)
-    is_top = counts == top[:, None]
-    is_tie = is_top.sum(axis=1) > 1
-    best = counts.argmax(axis=1)
+    cells = votes.cells()
+    leads = cells.count == cells.tops(cells.count)
+    is_tie = cells.sums(leads.astype(int)) > 1
+    best = cells.first_of(leads)
     if ties == "dawid_skene" and is_tie.any():
-        best = np.where(is_tie, _settled(given, votes, is_top, is_tie), best)
-    n = counts.sum(axis=1)
-    chosen = objects(votes.classes)[best]
-    table = pd.DataFrame({"task": votes.tasks, "label": chosen, "p": top / n, "n": n, "tie": is_tie})
+        best = np.where(is_tie, _settled(given, votes, cells, leads), best)
+    n = cells.sums(cells.count)
+    chosen = objects(votes.classes)[cells.label[best]]
+    table = pd.DataFrame({"task": votes.tasks, "label": chosen, "p": cells.count[best] / n, "n": n, "tie": is_tie})
     table.attrs = {"n_excluded": votes.n_excluded}
     return table
 
 
-def _settled(
-    labels: pd.DataFrame, votes: Votes, is_top: NDArray[np.bool_], is_tie: NDArray[np.bool_]
-) -> NDArray[np.intp]:
-    """Choose among the labels that lead: by the model, then by who voted for them, then by their order."""
-    by_model = _best(is_top, _posterior_of(labels, votes))
-    return np.asarray(_best(by_model, _trust(votes, is_top, is_tie)).argmax(axis=1))
+def _settled(labels: pd.DataFrame, votes: Votes, cells: Cells, leads: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Choose among the cells that lead: by the model, then by who voted for them, then by their order."""
+    by_model = _best(cells, leads, _posterior_of(labels, votes, cells))
+    return cells.first_of(_best(cells, by_model, _trust(votes, cells, leads)))
 
 
-def _best(leads: NDArray[np.bool_], weights: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Keep of the leading labels of each task those that weigh most."""
+def _best(cells: Cells, leads: NDArray[np.bool_], weights: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Keep of the leading cells of each task those that weigh most."""
     given = np.where(leads, weights, -np.inf)
-    return np.asarray(leads & (given >= given.max(axis=1, keepdims=True) - _NO_WISER))
+    return np.asarray(leads & (given >= cells.tops(given) - _NO_WISER))
 
 
-def _posterior_of(labels: pd.DataFrame, votes: Votes) -> NDArray[np.float64]:
+def _posterior_of(labels: pd.DataFrame, votes: Votes, cells: Cells) -> NDArray[np.float64]:
     if _is_too_much(votes):
-        return np.zeros((votes.n_tasks, len(votes.classes)))
-    return dawid_skene(labels).posteriors.to_numpy()
+        return np.zeros(len(cells.count))
+    return np.asarray(dawid_skene(labels).posteriors.to_numpy()[cells.task, cells.label])
 
 
-def _trust(votes: Votes, is_top: NDArray[np.bool_], is_tie: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _trust(votes: Votes, cells: Cells, leads: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Sum up, for every task and label, how often its voters were with the votes where these were no tie."""
+    n_classes = len(votes.classes)
+    cell = np.searchsorted(cells.task * n_classes + cells.label, votes.task * n_classes + votes.label)
+    is_tie = cells.sums(leads.astype(int)) > 1
     is_clear = ~is_tie[votes.task] & (votes.worker >= 0)
     worker, n_workers = votes.worker[is_clear], len(votes.workers)
-    agreed = is_top[votes.task[is_clear], votes.label[is_clear]]
+    agreed = leads[cell[is_clear]]
     k, n = np.bincount(worker[agreed], minlength=n_workers), np.bincount(worker, minlength=n_workers)
     # Jeffreys' prior keeps one lucky answer from outweighing a record; nobody named counts for half.
     rates = np.append((k + 0.5) / (n + 1), 0.5)
-    cells = votes.task * len(votes.classes) + votes.label
-    sums = np.bincount(cells, weights=rates[votes.worker], minlength=is_top.size)
-    return np.asarray(sums.reshape(is_top.shape))
+    return np.asarray(np.bincount(cell, weights=rates[votes.worker], minlength=len(leads)), float)
 
 
 def confusion(labels: Any, gold: Any) -> pd.DataFrame:

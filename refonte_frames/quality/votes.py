@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_object_dtype
 
 from refonte_frames.errors import InputError
 from refonte_frames.frames import as_pandas
@@ -18,7 +19,75 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Votes", "objects", "votes_of"]
+__all__ = ["Cells", "Votes", "objects", "votes_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """How often each label was given to each task, for what occurs: texts that are all different fill no table.
+
+    Attributes
+    ----------
+    task, label, count : numpy.ndarray
+        One of each per cell, sorted by task and then by label; every task from 0 on has a cell.
+    starts : numpy.ndarray
+        Where the cells of each task begin.
+    n_classes : int
+        Labels that there are.
+    """
+
+    task: NDArray[np.int64]
+    label: NDArray[np.int64]
+    count: NDArray[np.int64]
+    starts: NDArray[np.intp]
+    n_classes: int
+
+    @classmethod
+    def of(cls, task: NDArray[np.int64], label: NDArray[np.int64], count: NDArray[np.int64], n_classes: int) -> Cells:
+        """Make them of sorted cells."""
+        return cls(task, label, count, np.flatnonzero(np.diff(task, prepend=-1)), n_classes)
+
+    @property
+    def n_tasks(self) -> int:
+        """Tasks with a cell."""
+        return len(self.starts)
+
+    def sums(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Sum up one value per cell over the cells of each task."""
+        return np.asarray(np.add.reduceat(values, self.starts))
+
+    def tops(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Give the largest of the values of each task's cells, to each of these cells."""
+        return np.asarray(np.maximum.reduceat(values, self.starts)[self.task])
+
+    def by_class(self, weights: NDArray[Any]) -> NDArray[np.float64]:
+        """Count answers by label, where each task has a weight."""
+        given = np.asarray(self.count * weights[self.task], float)
+        return np.asarray(np.bincount(self.label, weights=given, minlength=self.n_classes), float)
+
+    def first_of(self, chosen: NDArray[np.bool_]) -> NDArray[np.intp]:
+        """Give the place of each task's first chosen cell; every task has one."""
+        places = np.flatnonzero(chosen)
+        return np.asarray(places[np.flatnonzero(np.diff(self.task[places], prepend=-1))])
+
+    def count_of(self, tasks: NDArray[np.int64], label: int) -> NDArray[np.int64]:
+        """Tell how often one label was given to each of these tasks."""
+        keys, wanted = self.task * self.n_classes + self.label, tasks * self.n_classes + label
+        at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        return np.where(keys[at] == wanted, self.count[at], 0)
+
+    def with_several_answers(self) -> Cells:
+        """Leave out tasks with one answer, and number the others from 0 on."""
+        is_kept = self.sums(self.count) >= 2
+        kept = is_kept[self.task]
+        number = np.cumsum(is_kept) - 1
+        return Cells.of(number[self.task[kept]], self.label[kept], self.count[kept], self.n_classes)
+
+    def table(self) -> NDArray[np.int64]:
+        """Count labels by task (rows) and class (columns)."""
+        cells = np.zeros((self.n_tasks, self.n_classes), np.int64)
+        cells[self.task, self.label] = self.count
+        return cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +115,11 @@ class Votes:
         """Tasks with an answer."""
         return len(self.tasks)
 
-    def counts(self) -> NDArray[np.int64]:
-        """Count labels by task (rows) and class (columns)."""
-        cells = np.bincount(self.task * len(self.classes) + self.label, minlength=self.n_tasks * len(self.classes))
-        return cells.reshape(self.n_tasks, len(self.classes))
+    def cells(self) -> Cells:
+        """Count labels by task and class."""
+        keys, counts = np.unique(self.task * len(self.classes) + self.label, return_counts=True)
+        task, label = np.divmod(keys, len(self.classes))
+        return Cells.of(task, label, counts, len(self.classes))
 
     def n_workers_on_pairs(self) -> int:
         """Count the named workers that answered a task with two answers or more."""
@@ -104,7 +174,9 @@ def objects(values: Sequence[Any]) -> NDArray[Any]:
 
 
 def _coded(column: pd.Series[Any]) -> tuple[NDArray[np.int64], list[Any]]:
-    codes, values = pd.factorize(column, sort=False, use_na_sentinel=True)
+    # Of objects the plain array: an index of pandas 2 cannot hold integers beyond what a float can.
+    values_of = column.to_numpy() if is_object_dtype(column.dtype) else column
+    codes, values = pd.factorize(values_of, sort=False, use_na_sentinel=True)
     known = values.tolist()
     order = sorted(range(len(known)), key=lambda at: _rank(known[at]))
     place = np.empty(len(known) + 1, np.int64)

@@ -499,3 +499,65 @@ def test_audits_of_no_task_are_no_labelers() -> None:
     attempts = pd.DataFrame({"labeler": [7, 7], "passed": True, "duration_secs": 1.0})
     audits = pd.DataFrame({"task_id": ["t", None], "labeler": "7", "audit_result": "accepted", "audited_at": None})
     assert quality.scorecard(attempts, audits)["n_audited"].tolist() == [1]
+
+
+def test_a_hundred_thousand_different_texts_fill_no_table() -> None:
+    """A table of all tasks by all labels would be forty gigabytes; the figures need only what occurs."""
+    n = 100_000
+    task = np.arange(n) // 2
+    labels = pd.DataFrame({"task": task, "worker": np.arange(n) % 2, "label": [f"text {at}" for at in range(n)]})
+    labels.loc[labels["task"] < 10_000, "label"] = "same"
+    voted = quality.majority_vote(labels)
+    assert (voted["tie"].sum(), voted["label"].iloc[0]) == (40_000, "same")
+    uniform = quality.straight_lining(labels)
+    assert uniform["mode"].tolist() == ["same", "same"]
+    assert uniform["mode_share"].tolist() == uniform["others_share"].tolist() == [0.2, 0.2]
+    chance = 0.2**2 + 80_000 * (1 / n) ** 2
+    kappa = quality.fleiss_kappa(labels, n_boot=2)
+    assert kappa.value == pytest.approx((0.2 - chance) / (1 - chance))
+    assert kappa.ci_low == pytest.approx(kappa.value, abs=0.02)
+    alpha = quality.krippendorff_alpha(labels, n_boot=2).value
+    assert alpha == pytest.approx(1 - (1 - kappa.value) * (1 - 1 / n))
+    with pytest.raises(rf.InputError, match="80,001 different labels"):
+        quality.ambiguity(labels)
+
+
+@pytest.mark.parametrize("level", ["nominal", "ordinal", "interval", "ratio"])
+def test_alpha_of_thousands_of_numbers_is_its_definition(level: Any) -> None:
+    """Pair by pair, as Krippendorff writes it down, beside the way that makes no table of tasks by labels."""
+    draw = np.random.default_rng(5)
+    values = draw.permutation(np.arange(1, 4401)).astype(float) + 1e6
+    task = np.arange(4400) % 2000
+    extra = pd.DataFrame({"task": np.arange(2000, 6000), "worker": 0, "label": 1e6})
+    labels = pd.DataFrame({"task": task, "worker": np.arange(4400) // 2000 + 1, "label": values})
+    found = quality.krippendorff_alpha(pd.concat([labels, extra]), level, n_boot=0).value
+    ranks = np.argsort(np.argsort(values)) + 0.5
+    distance = {
+        "nominal": lambda i, j: (values[i] != values[j]).astype(float),
+        "ordinal": lambda i, j: (ranks[i] - ranks[j]) ** 2,
+        "interval": lambda i, j: (values[i] - values[j]) ** 2,
+        "ratio": lambda i, j: ((values[i] - values[j]) / (values[i] + values[j])) ** 2,
+    }[level]
+    every = np.arange(len(values))
+    within = 0.0
+    for one in range(2000):
+        mine = np.flatnonzero(task == one)
+        within += distance(mine[:, None], mine[None, :]).sum() / (len(mine) - 1)
+    expected = distance(every[:, None], every[None, :]).sum() / (len(values) - 1)
+    assert found == pytest.approx(1 - within / expected, abs=1e-9)
+
+
+def test_the_ratio_of_too_many_numbers_is_refused() -> None:
+    """It compares each with each, and has no shorter way."""
+    labels = pd.DataFrame({"task": np.arange(10_000) // 2, "worker": np.arange(10_000) % 2, "label": range(10_000)})
+    with pytest.raises(rf.InputError, match="10,000 different numbers: level='ratio'"):
+        quality.krippendorff_alpha(labels, "ratio", n_boot=0)
+    assert quality.krippendorff_alpha(labels, "interval", n_boot=0).value > 0.99
+
+
+def test_clusters_of_one_attempt_each_need_no_table_of_draws() -> None:
+    """The bootstrap of a hundred thousand tasks is that of two kinds of task; it is then the binomial's."""
+    frame = pd.DataFrame({"labeler": range(100_000), "passed": np.arange(100_000) % 4 > 0})
+    found = quality.pooled_rate(frame).iloc[0]
+    half = 1.96 * math.sqrt(0.75 * 0.25 / 100_000)
+    assert (found["ci_low"], found["ci_high"]) == pytest.approx((0.75 - half, 0.75 + half), abs=2e-4)
