@@ -14,6 +14,7 @@ from listing import Listing, small_task
 import refonte_frames as rf
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import ModuleType
 
 ROOT = Path(__file__).parent.parent
@@ -21,13 +22,13 @@ PAGE = ROOT / "docs" / "scale.md"
 
 
 @pytest.fixture(scope="module")
-def scale() -> ModuleType:
-    """Import the program."""
+def scale() -> Iterator[ModuleType]:
+    """Import the program, which imports others of its folder when it is told to measure."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "benchmarks"))
         import scale as program
 
-        return program
+        yield program
 
 
 def test_the_tables_of_the_page_are_those_that_the_program_makes(scale: ModuleType) -> None:
