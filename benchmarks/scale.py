@@ -335,7 +335,7 @@ def measure_all(rounds: int) -> dict[str, Any]:
                 print(name, {unit: round(value, 1) for unit, value in found.items()}, file=sys.stderr, flush=True)
         finally:
             server.terminate()
-            server.wait()
+            server.communicate()
     return {
         "measured": datetime.now(UTC).date().isoformat(),
         "machine": f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}",
@@ -360,7 +360,7 @@ def simulate(tasks: int, latency_ms: int, workers: int) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     finally:
         server.terminate()
-        server.wait()
+        server.communicate()
     created = [_micros(generate.created_at(index)) for index in range(tasks)]
 
     def within(start: int, end: int) -> int:
