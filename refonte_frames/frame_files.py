@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
-__all__ = ["FORMATS", "check_target", "parse_json", "read_frame", "write_csv", "write_frame"]
+__all__ = ["FORMATS", "check_target", "parse_json", "plain", "read_frame", "write_csv", "write_frame"]
 
 #: What a file is, by the end of its name.
 FORMATS: Final = {
@@ -305,26 +305,26 @@ def _json_values(present: Sequence[str]) -> Callable[[Sequence[str]], pd.Series[
 
 def _write_json_lines(frame: pd.DataFrame, file: TextIO) -> None:
     for row in frame.itertuples(index=False, name=None):
-        record = {str(column): _plain(value) for column, value in zip(frame.columns, row, strict=True)}
-        file.write(json.dumps(record, ensure_ascii=False, default=_plain) + "\n")
+        record = {str(column): plain(value) for column, value in zip(frame.columns, row, strict=True)}
+        file.write(json.dumps(record, ensure_ascii=False, default=plain) + "\n")
 
 
 def _field(value: Any) -> Any:
     """Make the CSV field of a cell."""
-    plain = _plain(value)
-    if isinstance(plain, (list, dict, bool)):
-        return json.dumps(plain, ensure_ascii=False, default=_plain)
-    return "" if plain is None else plain
+    field = plain(value)
+    if isinstance(field, (list, dict, bool)):
+        return json.dumps(field, ensure_ascii=False, default=plain)
+    return "" if field is None else field
 
 
-def _plain(value: Any) -> Any:
-    """Turn a cell, or a value inside one, into what JSON knows."""
+def plain(value: Any) -> Any:
+    """Turn a cell, or a value inside one, into what JSON knows: null of any kind is None, a time its ISO text."""
     if isinstance(value, (list, tuple, set)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if hasattr(value, "tolist"):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if value is None or pd.isna(value):
         return None
     if hasattr(value, "isoformat"):

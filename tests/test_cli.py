@@ -170,6 +170,13 @@ def test_help_in_a_terminal_is_plain_text(shell: Shell, colours: dict[str, str])
     assert max(map(len, drawn.splitlines())) <= 80
 
 
+def test_help_tells_sizes_as_people_do(shell: Shell) -> None:
+    """Nobody reads 21474836480."""
+    told = " ".join(shell.run("download", "--help").stdout.split())
+    assert "refused. Default: 256 MiB." in told
+    assert "go on. Default: 20 GiB." in told
+
+
 def test_help_loads_no_pandas(shell: Shell) -> None:
     """--help does not import what makes the real commands slow to start."""
     code = "import sys, refonte_frames.cli.running; print({'pandas', 'pyarrow', 'requests'} & set(sys.modules))"
@@ -250,12 +257,22 @@ def test_a_bad_row_is_exit_code_1_and_the_others_are_sent(shell: Shell) -> None:
     assert "attachment" in rows_of(done.stdout)[1]["error_message"]
 
 
+def read_json(text: str) -> Any:
+    """Read a document as machines do: NaN is none of their values."""
+
+    def refuse(constant: str) -> Any:
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
 def test_json_is_one_document_with_the_failed_rows(shell: Shell) -> None:
-    """--json prints counts, and the failed rows with their place in the file."""
+    """--json prints counts, and the failed rows with their place in the file; what they lack is null."""
     shell.write("texts.csv", 'text\na red car\n""\na blue sky\n')
     done = shell.run("submit", "texts.csv", *SUBMIT_TEXTS, "--json")
-    told = json.loads(done.stdout)
+    told = read_json(done.stdout)
     assert done.returncode == 1
+    assert told["failed"][0]["unique_id"] is None
     assert told["rows"] == 3
     assert told["counts"]["created"] == 2
     assert [(row["row"], row["error_code"]) for row in told["failed"]] == [(1, "missing_parameter")]
@@ -410,6 +427,9 @@ def shell_tasks(shell: Shell) -> int:
         (["submit", "texts.csv", "--params", "[1]"], "--params is no JSON object"),
         (["submit", "texts.csv", "--params", "@missing.json"], "missing.json cannot be read"),
         (["submit", "texts.csv", "--metadata", "rest", "--metadata", "id"], "name no others"),
+        (["submit", "texts.csv", "--metadata", "k=id", "--metadata", "k=text"], "feeds 'k' twice: from 'id' and from"),
+        (["submit", "texts.csv", "--metadata", "k="], "--metadata takes COLUMN, KEY=COLUMN or rest"),
+        (["export", "tasks", "dataset", "--cut"], "--cut is about the cells of --excel"),
         (["submit", "texts.csv", *SUBMIT_TEXTS, "--map", "priority=prio"], "prio"),
         (["submit", "texts.csv", *SUBMIT_TEXTS, "--duplicates", "perhaps"], "perhaps"),
         (["submit", "texts.csv", *SUBMIT_TEXTS, "--project", "nowhere"], "no project 'nowhere'"),
@@ -465,6 +485,12 @@ def test_plan_changes_nothing(shell: Shell) -> None:
     assert done.returncode == 1
     assert [row["action"] for row in rows_of(done.stdout)] == ["create", "invalid"]
     assert shell_tasks(shell) == 0
+
+
+def test_parameters_may_begin_with_the_mark_of_some_editors(shell: Shell) -> None:
+    """A byte order mark is no part of the JSON, as it is none of a frame in CSV."""
+    (shell.folder / "params.json").write_text(json.dumps(PARAMS), encoding="utf-8-sig")
+    assert shell.run("plan", "texts.csv", *SUBMIT_TEXTS).returncode == 0
 
 
 def test_plan_as_json(shell: Shell) -> None:
@@ -643,7 +669,10 @@ def test_callbacks_show_counts_and_lists_what_was_received(shell: Shell) -> None
     done = shell.run("callbacks", "show", "texts")
     assert [(row["name"], row["times"]) for row in rows_of(done.stdout)] == [("576c41bf13e36b0600b02b34", "2")]
     assert "1 waiting (1 repeats besides). Refused: 1 not authentic." in done.stderr
-    document = json.loads(shell.run("callbacks", "show", "texts", "--json").stdout)
+    document = read_json(shell.run("callbacks", "show", "texts", "--json").stdout)
+    (delivery,) = document["deliveries"]
+    assert (delivery["outcome"], delivery["settled_at"]) == (None, None)
+    assert delivery["first_at"] == "1970-01-01T00:00:00+00:00"
     assert (document["outcomes"], document["repeats"]) == ({"waiting": 1}, 1)
     assert shell.run("callbacks", "show", "elsewhere").returncode == 2
 

@@ -10,7 +10,7 @@ import typer
 from refonte_frames import errors
 from refonte_frames.cli.commands import ALL_WELL, SOME_ROWS_FAILED, app
 from refonte_frames.cli.options import AsJson, BaseUrl, Out, check_out, client_of, read_rows
-from refonte_frames.cli.printing import counted, print_json, print_rows_or_csv
+from refonte_frames.cli.printing import counted, print_json, print_rows_or_csv, records_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,9 +49,20 @@ def download(
             help="Further type to take, such as model/gltf-binary=.glb. Repeatable.",
         ),
     ] = None,
-    max_bytes: Annotated[int, typer.Option("--max-bytes", metavar="N", help="Larger files are refused.")] = 256 * 2**20,
+    max_bytes: Annotated[
+        int,
+        typer.Option(
+            "--max-bytes", metavar="BYTES", help="Larger files are refused. Default: 256 MiB.", show_default=False
+        ),
+    ] = 256 * 2**20,
     max_total_bytes: Annotated[
-        int, typer.Option("--max-total-bytes", metavar="N", help="This call ends there; call again to go on.")
+        int,
+        typer.Option(
+            "--max-total-bytes",
+            metavar="BYTES",
+            help="This call ends there; call again to go on. Default: 20 GiB.",
+            show_default=False,
+        ),
     ] = 20 * 2**30,
     workers: Annotated[int, typer.Option("--workers", metavar="N", help="Files under way at once.")] = 8,
     out: Out = None,
@@ -116,7 +127,7 @@ def _give(rows: pd.DataFrame, bad: pd.DataFrame, path: Path, out: Path | None, *
         telling = bad[["task_id", "attachment_index", "url", "outcome", "error"]]
         size = int(rows["bytes"].fillna(0).sum())
         counts = {"attachments": len(rows), "outcomes": counted(rows["outcome"]), "bytes": size}
-        print_json({"path": str(path), **counts, "failed": telling.astype(object).to_dict("records")})
+        print_json({"path": str(path), **counts, "failed": records_of(telling)})
     elif out is None:
         print_rows_or_csv(
             rows, ["task_id", "attachment_index", "outcome", "path", "error"], all_of_them="--out FILE or > FILE"

@@ -93,6 +93,8 @@ def export_tasks(
     """
     from refonte_frames.export import export  # noqa: PLC0415 - loads pandas
 
+    if cut and excel is None:
+        raise errors.InputError("--cut is about the cells of --excel FILE: name one, or leave --cut out.")
     report = export.export_tasks(
         path,
         tables=tables or _TABLES,

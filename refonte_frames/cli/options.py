@@ -184,7 +184,15 @@ def metadata_of(given: Sequence[str] | None) -> dict[str, Any] | str | None:
         if len(given) > 1:
             raise errors.InputError("--metadata rest takes all columns that are not used otherwise; name no others.")
         return "rest"
-    return {key: column or key for key, _, column in (pair.partition("=") for pair in given)}
+    pairs: dict[str, Any] = {}
+    for pair in given:
+        key, equals, named = pair.partition("=")
+        column = named if equals else key
+        if not (key and column):
+            raise errors.InputError(f"--metadata takes COLUMN, KEY=COLUMN or rest, such as camera=cam, not {pair!r}.")
+        if pairs.setdefault(key, column) != column:
+            raise errors.InputError(f"--metadata feeds {key!r} twice: from {pairs[key]!r} and from {column!r}.")
+    return pairs
 
 
 def params_of(given: str | None) -> dict[str, Any] | None:
@@ -195,7 +203,7 @@ def params_of(given: str | None) -> dict[str, Any] | None:
     if given.startswith("@"):
         where = given[1:]
         try:
-            with open(os.path.expanduser(where), encoding="utf-8") as file:  # noqa: PTH111, PTH123 - as it was typed
+            with open(os.path.expanduser(where), encoding="utf-8-sig") as file:  # noqa: PTH111, PTH123 - as it was typed
                 text = file.read()
         except (OSError, UnicodeDecodeError) as error:
             raise errors.InputError(f"--params: {where} cannot be read: {error}.") from error

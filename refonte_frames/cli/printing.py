@@ -24,6 +24,7 @@ __all__ = [
     "has_failures",
     "print_json",
     "print_rows_or_csv",
+    "records_of",
 ]
 
 #: Rows that are shown in a terminal; a pipe gets all of them.
@@ -33,7 +34,7 @@ _ROWS_SHOWN: Final = 10
 def give_status(counted: pd.DataFrame, *, as_json: bool) -> None:
     """Give the counts of batches."""
     if as_json:
-        print_json(counted.to_dict("records"))
+        print_json(records_of(counted))
     else:
         _print_rows(counted)
 
@@ -61,7 +62,7 @@ def _failures(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """List the rows with an error, by their place in the file: 0 is the first."""
     told = rows.reset_index(drop=True)[["unique_id", "error_code", "error_message"]]
     failed = told[told["error_code"].notna()]
-    return [{"row": at, **dict(row)} for at, row in failed.iterrows()]
+    return [{"row": at, **record} for at, record in zip(failed.index, records_of(failed), strict=True)]
 
 
 def has_failures(receipt: pd.DataFrame) -> bool:
@@ -94,6 +95,13 @@ def _print_rows(rows: pd.DataFrame) -> None:
     from refonte_frames.text_tables import text_table  # noqa: PLC0415 - loads pandas
 
     typer.echo(text_table(rows, width=shutil.get_terminal_size().columns))
+
+
+def records_of(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Make JSON objects of rows: an empty cell is null, whatever pandas has in its place."""
+    from refonte_frames.frame_files import plain  # noqa: PLC0415 - loads pandas
+
+    return [plain(record) for record in rows.to_dict("records")]
 
 
 def print_json(document: Any) -> None:

@@ -12,7 +12,7 @@ import typer
 
 from refonte_frames.cli.commands import callbacks_app
 from refonte_frames.cli.options import AsJson
-from refonte_frames.cli.printing import print_json, print_rows_or_csv
+from refonte_frames.cli.printing import print_json, print_rows_or_csv, records_of
 from refonte_frames.progress import say
 
 
@@ -67,7 +67,7 @@ def callbacks_show(
 
     rows, counts = receiver.received(path), receiver.counts(path)
     if as_json:
-        print_json(counts | {"deliveries": rows.to_dict("records")})
+        print_json(counts | {"deliveries": records_of(rows)})
         return
     told = "; ".join(f"{n:,} {what}" for what, n in counts["outcomes"].items()) or "nothing"
     refused = "; ".join(f"{n:,} {why}" for why, n in counts["refused"].items()) or "nothing"
