@@ -248,36 +248,36 @@ def _drawings(annotations: Any, by: str) -> tuple[dict[tuple[Any, Any], _Drawing
     is_named = (rows["task_id"].notna() & rows[by].notna()).to_numpy(dtype=bool)
     is_used = is_named & (is_polygon | is_box | is_nothing)
     corners = np.column_stack([sides[:, :2], sides[:, :2] + sides[:, 2:]])
-    drawings = {}
-    for key, at in _places(rows, is_used, ["task_id", by]).items():
-        drawings[key] = _Drawing(_by_class(rows, at[~is_nothing[at]], corners, polygons), len(at))
+    drawings: dict[tuple[Any, Any], _Drawing] = {}
+    for key in zip(rows.loc[is_used, "task_id"].tolist(), rows.loc[is_used, by].tolist(), strict=True):
+        drawings.setdefault(key, _Drawing({}, 0)).n_rows += 1
+    keys = ["task_id", by, "label", *(name for name in _SHEETS if name in rows)]
+    for (task, who, label, *sheet), at in _groups(rows[keys], np.flatnonzero(is_used & ~is_nothing)):
+        drawings[task, who].shapes.setdefault(label, {})[tuple(sheet)] = _shapes(
+            corners[at], [polygons[one] for one in at]
+        )
     return drawings, int((~is_used).sum())
 
 
-def _places(rows: pd.DataFrame, is_used: NDArray[np.bool_], keys: Sequence[str]) -> dict[Any, NDArray[np.intp]]:
-    """Give the places of the rows of each group."""
-    at = np.flatnonzero(is_used)
-    groups: Any = rows.iloc[at].reset_index(drop=True).groupby(list(keys), dropna=False, observed=True)
-    return {key: at[within] for key, within in groups.indices.items()}
+def _groups(rows: pd.DataFrame, at: NDArray[np.intp]) -> Iterator[tuple[tuple[Any, ...], NDArray[np.intp]]]:
+    """Give each combination of values among these rows, null as None, with the places of its rows."""
+    chosen = rows.iloc[at]
+    codes = chosen.groupby(list(rows.columns), dropna=False, observed=True).ngroup().to_numpy()
+    order = np.argsort(codes, kind="stable")
+    # Two nulls are not equal as they stand in a column: what somebody drew without a label would match nothing.
+    columns = [[None if pd.isna(value) else value for value in chosen[name].tolist()] for name in rows.columns]
+    for within in np.split(order, np.flatnonzero(np.diff(codes[order])) + 1):
+        if len(within):
+            yield tuple(column[within[0]] for column in columns), at[within]
 
 
-def _by_class(
-    rows: pd.DataFrame, at: NDArray[np.intp], corners: NDArray[np.float64], polygons: Sequence[Any]
-) -> _ByClass:
-    sheets = [name for name in _SHEETS if name in rows]
-    chosen = np.zeros(len(rows), bool)
-    chosen[at] = True
-    found: _ByClass = {}
-    for key, places in _places(rows, chosen, ["label", *sheets]).items():
-        label, *sheet = key if sheets else (key[0] if isinstance(key, tuple) else key,)
-        drawn = [polygons[place] for place in places]
-        shapes = _Shapes(corners[places], None)
-        if any(each is not None for each in drawn):
-            upright = shapes.as_polygons()
-            mixed = [plain if each is None else each for each, plain in zip(drawn, upright, strict=True)]
-            shapes = _Shapes(corners[places], np.array(mixed, object))
-        found.setdefault(label, {})[tuple(str(each) for each in sheet)] = shapes
-    return found
+def _shapes(corners: NDArray[np.float64], drawn: Sequence[Any]) -> _Shapes:
+    plain = _Shapes(corners, None)
+    if all(each is None for each in drawn):
+        return plain
+    upright = plain.as_polygons()
+    mixed = [box if each is None else each for each, box in zip(drawn, upright, strict=True)]
+    return _Shapes(corners, np.array(mixed, object))
 
 
 def _is_geometry(rows: pd.DataFrame, name: str) -> NDArray[np.bool_]:
@@ -342,12 +342,12 @@ def _overlaps(one: _Shapes, other: _Shapes) -> NDArray[np.float64]:
 
 def _matched(one: dict[tuple[Any, ...], _Shapes], other: dict[tuple[Any, ...], _Shapes]) -> NDArray[np.float64]:
     """Give the overlaps of the pairs of the best matching, page by page."""
-    found = [np.empty(0)]
+    found, assign = [np.empty(0)], need_extra("scipy.optimize").linear_sum_assignment
     for sheet in one.keys() & other.keys():
         overlaps = _overlaps(one[sheet], other[sheet])
         # What would not count as a match must not draw shapes away from better ones.
         usable = np.where(overlaps >= _MATCHES_AT, overlaps, 0.0)
-        rows, columns = need_extra("scipy.optimize").linear_sum_assignment(usable, maximize=True)
+        rows, columns = assign(usable, maximize=True)
         pairs = usable[rows, columns]
         found.append(pairs[pairs > 0])
     return np.concatenate(found)

@@ -221,3 +221,19 @@ def test_attempts_at_boxes_are_judged_as_the_service_judges_them() -> None:
     ours = errors["tp"] / errors.sum(axis=1)
     theirs = attempts.groupby("labeler")["score"].mean().astype(float)
     assert ours.corr(theirs) > 0.8
+
+
+def test_shapes_without_a_label_are_of_one_class() -> None:
+    """Two who drew the same without naming it agree."""
+    rows = drawn(ana=[box(0, 0, 9, 9, label=None)], bob=[box(0, 0, 9, 9, label=None)])
+    (found,) = rf.quality.box_agreement(rows).to_dict("records")
+    assert (found["n_a"], found["n_b"], found["matched"]) == (1, 1, 1)
+    assert pd.isna(found["label"])
+
+
+def test_page_one_is_page_one_whatever_its_type() -> None:
+    """Pages among which one is missing are floats."""
+    gold = drawn(gold=[box(0, 0, 9, 9)]).drop(columns="labeler").assign(page=1)
+    made = drawn(ana=[box(0, 0, 9, 9), box(40, 40, 9, 9)]).assign(page=[1.0, None])
+    found = rf.quality.box_accuracy(made, gold).iloc[0]
+    assert found[["tp", "fp", "fn"]].tolist() == [1, 1, 0]
