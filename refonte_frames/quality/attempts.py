@@ -423,8 +423,8 @@ def scorecard(
     card = rates.merge(extra.reset_index(), how="left", on=keys)
     if audits is not None:
         # As texts: the number 7 among attempts is the "7" among audits.
-        audited = _audited(given, as_pandas(audits), min_n, conf).astype({"labeler": "string"})
-        names = card["labeler"].astype("string").rename("labeler")
+        audited = _audited(given, as_pandas(audits), min_n, conf)
+        names = card["labeler"].astype("string")
         found = names.to_frame().merge(audited, how="left", on="labeler").drop(columns="labeler")
         card = card.join(found)
         card["n_audited"] = card["n_audited"].fillna(0).astype("int64")
@@ -452,6 +452,7 @@ def _audited(attempts: pd.DataFrame, audits: pd.DataFrame, min_n: int, conf: flo
     if "labeler" not in named:
         makers = take(attempts, "task_id", "labeler", of="Attempts").dropna().drop_duplicates()
         named = named.merge(makers.astype({"task_id": "string"}), on="task_id")
+    named["labeler"] = named["labeler"].astype("string")
     # A task that several labelers answered counts for each of them: to each it is a task of its own.
     named["task_id"] = named.groupby(["labeler", "task_id"], dropna=False, observed=True).ngroup()
     found = audit_outcomes(named, by="labeler", min_n=min_n, conf=conf).rename(columns={"n_tasks": "n_audited"})

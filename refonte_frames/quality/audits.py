@@ -522,7 +522,8 @@ def error_costs(
         One row per group: the columns of `by`, ``audit_cost, fix_cost, redo_cost, escape_cost, escape_low,
         escape_high, total``. Escaped defects are the completed tasks without an audit times the group's shrunk rate
         of first audits that did not accept; the bounds come from that rate's interval. Null, and with it the total,
-        where no audit of the group decides anything and tasks are unseen.
+        where no audit of the group decides anything and tasks are unseen. ``attrs["n_excluded"]`` counts audits of
+        tasks that are not there, or of groups in which nothing is completed.
 
     Raises
     ------
@@ -542,7 +543,7 @@ def error_costs(
     Traceback (most recent call last):
     refonte_frames.errors.ColumnError: Tasks need a column 'team', ...
     """
-    keys = key_list(by, "minutes", "fixed", "rejected")
+    keys = key_list(by, "counted", "minutes", "fixed", "rejected")
     of_tasks, of_audits = as_pandas(tasks), as_pandas(audits)
     groups = first_pass_yield(of_tasks, of_audits, keys, conf=conf)
     owners = take(of_tasks, "task_id", *keys, of="Tasks").drop_duplicates("task_id").astype({"task_id": "string"})
@@ -550,6 +551,7 @@ def error_costs(
     rows = rows.dropna(subset=["task_id"]).merge(owners, on="task_id")
     results = rows["audit_result"].astype("string")
     marks = rows[keys].assign(
+        counted=1,
         minutes=np.nan_to_num(numbers(rows["audit_time_secs"])) / 60,
         fixed=(results == "fixed").fillna(value=False),
         rejected=(results == "rejected").fillna(value=False),
@@ -557,10 +559,10 @@ def error_costs(
     # As objects: where all audits are of one project, or of none, its column may be of another type.
     sums = _summed(marks, keys).astype(dict.fromkeys(keys, object))
     spent = groups[keys].astype(object).merge(sums, how="left", on=keys) if keys else sums
-    spent = spent.fillna({"minutes": 0, "fixed": 0, "rejected": 0})
+    spent = spent.fillna({"counted": 0, "minutes": 0, "fixed": 0, "rejected": 0})
     unseen = groups["n_completed"] - groups["n_audited"]
     table = groups[keys].copy()
-    table.attrs = {"n_excluded": groups.attrs["n_excluded"]}
+    table.attrs = {"n_excluded": len(of_audits) - int(spent["counted"].sum())}
     table["audit_cost"] = spent["minutes"].astype("float64") * audit_minute
     table["fix_cost"] = spent["fixed"].astype("float64") * fix
     table["redo_cost"] = spent["rejected"].astype("float64") * redo

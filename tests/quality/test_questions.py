@@ -527,3 +527,17 @@ def test_question_21_a_day_may_begin_at_one_o_clock() -> None:
     found = rf.quality.callback_health(tasks, tz="America/Sao_Paulo")
     assert [str(day) for day in found["day"]] == ["2018-11-03 00:00:00-03:00", "2018-11-04 01:00:00-02:00", "NaT"]
     assert found["n"].tolist() == [1, 1, 1]
+
+
+def test_question_17_audits_that_cost_nobody_are_counted() -> None:
+    """Those of open tasks cost as well; those of tasks and groups that are not there cannot be put anywhere."""
+    tasks = pd.DataFrame(
+        {"task_id": list("abc"), "status": ["completed", "pending", "pending"], "project": ["p", "p", "q"]}
+    )
+    audits = pd.DataFrame(
+        {"task_id": list("abcz"), "audit_result": "fixed", "audited_at": "2024-01-01", "audit_time_secs": 60}
+    )
+    prices = {"audit_minute": 1.0, "fix": 5.0, "redo": 9.0, "escape": 20.0}
+    found = rf.quality.error_costs(tasks, audits, by="project", **prices)
+    assert found[["project", "audit_cost", "fix_cost"]].to_numpy().tolist() == [["p", 2, 10]]
+    assert found.attrs["n_excluded"] == 2
