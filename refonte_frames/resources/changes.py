@@ -6,7 +6,6 @@ import hashlib
 import queue
 import threading
 import time
-from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -30,11 +29,11 @@ from refonte_frames.errors import (
     RefonteError,
     ReplyError,
     ServiceError,
-    SubmitInterrupted,
     Unauthorized,
 )
 from refonte_frames.interrupts import noted_interrupts
 from refonte_frames.journal import Entry, Journal, State
+from refonte_frames.resources.receipts import beside, counts_of, end_with, tell
 from refonte_frames.resources.states import States
 from refonte_frames.transport.calls import Call
 from refonte_frames.transport.pacing import Stopped
@@ -203,14 +202,14 @@ def carry_out(
             raise
     receipt = _receipt(rows, orders, run.results, names)
     receipt.attrs["refonte"] = {
-        "counts": _counts(receipt),
+        "counts": counts_of(receipt, _OUTCOMES),
         "seconds": round(time.monotonic() - began, 3),
         "requests_by_status": client.requests_by_status(),
     }
     if journal is not None:
         receipt.attrs["refonte"]["journal"] = str(journal)
-    _finish(receipt, run, purpose)
-    return receipt
+    tell(receipt, f"{purpose}{' (dry run)' if dry_run else ''}")
+    return end_with(receipt, was_interrupted=run.was_interrupted, halted_by=run.halted_by)
 
 
 def _unique_ids(rows: pd.DataFrame, orders: Sequence[Order]) -> dict[str, str]:
@@ -491,55 +490,16 @@ def is_same(one: Any, other: Any) -> bool:
 def _receipt(
     rows: pd.DataFrame, orders: Sequence[Order], results: Mapping[str, _Result], names: Sequence[str]
 ) -> pd.DataFrame:
-    """Put what became of each row behind it; columns of the caller's of these names make way."""
+    """Put what became of each row behind it."""
     unsent = _Result("unsent")
     lines = [
         _Result("failed", order.error.code, order.error.message) if order.error else results.get(order.task_id, unsent)
         for order in orders
     ]
-    kept = rows.loc[:, [name not in names for name in rows.columns]]
-    ours = pd.DataFrame(
-        {name: pd.Series([_cell(getattr(line, name)) for line in lines], dtype="object") for name in names}
-    )
-    ours.index = kept.index
-    receipt = pd.concat([kept, ours], axis=1)
-    receipt.attrs = {}
-    return receipt
+    cells = {name: [_cell(getattr(line, name)) for line in lines] for name in names}
+    return beside(rows, {name: pd.Series(values, dtype="object") for name, values in cells.items()})
 
 
 def _cell(value: Any) -> Any:
     """Show texts as they are, and everything else as JSON."""
     return value if value is None or isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
-def _counts(receipt: pd.DataFrame) -> dict[str, int]:
-    """Count the rows by outcome; every outcome is there, with 0 if need be."""
-    found = Counter(receipt["outcome"].tolist())
-    counts: dict[str, int] = {outcome: found.get(outcome, 0) for outcome in _OUTCOMES}
-    assert sum(counts.values()) == len(receipt), f"the accounts do not balance: {counts} of {len(receipt)} rows"
-    return counts
-
-
-def _finish(receipt: pd.DataFrame, run: _Run, purpose: str) -> None:
-    """Say how it went in one line, and raise what stopped the run, with the receipt."""
-    about = receipt.attrs["refonte"]
-    codes = Counter(code for code in receipt["error_code"].tolist() if code)
-    line = f"refonte_frames {purpose}{' (dry run)' if run.dry_run else ''}: {len(receipt):,} rows: "
-    line += f"{_listed(about['counts'])} in {about['seconds']:.1f} s."
-    bars.say(line + (f" Errors: {_listed(codes)}." if codes else ""))
-    rest = f"{about['counts']['unsent']:,} of {len(receipt):,} rows are unsent; run the same call again to go on."
-    if run.was_interrupted:
-        raise SubmitInterrupted(
-            f"Interrupted: {rest} The receipt so far is the exception's .receipt.",
-            receipt=receipt,
-            counts=about["counts"],
-        )
-    if run.halted_by is not None:
-        run.halted_by.receipt = receipt
-        run.halted_by.message = f"{run.halted_by.message} {rest}"
-        run.halted_by.args = (run.halted_by.message,)
-        raise run.halted_by
-
-
-def _listed(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "none"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -13,9 +12,10 @@ import pandas as pd
 import pyarrow as pa
 
 from refonte_frames import progress as bars
-from refonte_frames.errors import InputError, RefonteError, SubmitInterrupted
+from refonte_frames.errors import InputError, RefonteError
 from refonte_frames.journal import Journal
 from refonte_frames.resources.creations import Creations
+from refonte_frames.resources.receipts import beside, counts_of, end_with, tell
 from refonte_frames.user_paths import at_home
 
 if TYPE_CHECKING:
@@ -104,43 +104,18 @@ class Undertaking:
                 raise
         receipt = self._receipt(rows, run)
         receipt.attrs["refonte"] = {
-            "counts": _counts(receipt),
+            "counts": counts_of(receipt, _OUTCOMES),
             "seconds": round(time.monotonic() - began, 3),
             "requests_by_status": client.requests_by_status(),
             "journal": str(self.journal),
         }
-        self._finish(receipt, run)
-        return receipt
+        tell(receipt, self.name, f" Journal: {self.journal}")
+        return end_with(receipt, was_interrupted=run.was_interrupted, halted_by=run.halted_by)
 
     def _receipt(self, rows: pd.DataFrame, run: Creations) -> pd.DataFrame:
         lines = [self.line(run, at) for at in range(len(rows))]
-        kept = rows.loc[:, [name not in self.columns for name in rows.columns]]
-        ours = pd.DataFrame({name: pd.Series([line[name] for line in lines], dtype=object) for name in self.columns})
-        ours = ours.astype({name: pd.ArrowDtype(pa.int64()) for name in _WHOLE if name in self.columns})
-        ours.index = kept.index
-        receipt = pd.concat([kept, ours], axis=1)
-        receipt.attrs = {}
-        return receipt
-
-    def _finish(self, receipt: pd.DataFrame, run: Creations) -> None:
-        """Say how it went in one line, and raise what stopped the run, with the receipt."""
-        about = receipt.attrs["refonte"]
-        codes = Counter(code for code in receipt["error_code"].tolist() if code)
-        line = f"refonte_frames {self.name}: {len(receipt):,} rows: {_listed(about['counts'])}"
-        line += f" in {about['seconds']:.1f} s." + (f" Errors: {_listed(codes)}." if codes else "")
-        bars.say(f"{line} Journal: {about['journal']}")
-        rest = f"{about['counts']['unsent']:,} of {len(receipt):,} rows are unsent; run the same call again to go on."
-        if run.was_interrupted:
-            raise SubmitInterrupted(
-                f"Interrupted: {rest} The receipt so far is the exception's .receipt.",
-                receipt=receipt,
-                counts=about["counts"],
-            )
-        if run.halted_by is not None:
-            run.halted_by.receipt = receipt
-            run.halted_by.message = f"{run.halted_by.message} {rest}"
-            run.halted_by.args = (run.halted_by.message,)
-            raise run.halted_by
+        cells = {name: [line[name] for line in lines] for name in self.columns}
+        return beside(rows, {name: pd.Series(values, dtype=_dtype_of(name)) for name, values in cells.items()})
 
 
 def state_path(client: Client, journal: str | os.PathLike[str] | None, *parts: str) -> Path:
@@ -152,13 +127,5 @@ def state_path(client: Client, journal: str | os.PathLike[str] | None, *parts: s
     return client.state_dir / host / client.key_fingerprint / f"{name}.journal"
 
 
-def _counts(receipt: pd.DataFrame) -> dict[str, int]:
-    """Count the rows by outcome; every outcome is there, with 0 if need be."""
-    found = Counter(receipt["outcome"].tolist())
-    counts = {outcome: found.get(outcome, 0) for outcome in _OUTCOMES}
-    assert sum(counts.values()) == len(receipt), f"the accounts do not balance: {counts} of {len(receipt)} rows"
-    return counts
-
-
-def _listed(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "none"
+def _dtype_of(name: str) -> Any:
+    return pd.ArrowDtype(pa.int64()) if name in _WHOLE else object
