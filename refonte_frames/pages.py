@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["PageLike", "PageReader", "PageSize", "Paging", "read_pages"]
 
 _MAX_EMPTY_PAGES: Final = 3
+#: A list that shifts while it is read may repeat a page; one that begins again does so without end.
+_MAX_REPEATED_PAGES: Final = 3
 _MAX_RESTARTS: Final = 3
 #: A page of a hundred usual tasks has a tenth of it; sixteen threads hold a few pages each.
 _PAGE_BYTES: Final = 4 * 2**20
@@ -94,8 +96,9 @@ class PageSize:
 class Paging:
     """Decides, from what the pages so far said, with which token to ask for the next one.
 
-    A service may repeat a token, promise more and send nothing, or go on without end: reading ends all the same.
-    Whether rows are missing then is for the caller to find out, who knows the total.
+    A service may repeat a token, promise more and send nothing, overlook the token and begin again each time, or go on
+    beyond its own total: reading ends all the same. Whether rows are missing then is for the caller to find out, who
+    knows the total.
 
     Parameters
     ----------
@@ -107,6 +110,10 @@ class Paging:
     pages: int = 0
     _tokens: set[str] = field(default_factory=set)
     _empty_pages: int = 0
+    _repeated_pages: int = 0
+    #: The first page and the last one of a list without a total; of others the total tells how long they are.
+    _first: Sized = ()
+    _last: Sized = ()
 
     def next_token(self, page: PageLike) -> str | None:
         """Take note of a page, and return the token of the next one; None to end."""
@@ -115,10 +122,18 @@ class Paging:
         token = page.next_token
         if not page.has_more or token is None or token in self._tokens:
             return None
+        if page.total is None:
+            self._note_repeat(page.docs)
+        if self._repeated_pages > _MAX_REPEATED_PAGES:
+            return None
         if self._empty_pages > _MAX_EMPTY_PAGES or self.pages >= self._most_pages(page.total):
             return None
         self._tokens.add(token)
         return token
+
+    def _note_repeat(self, docs: Sized) -> None:
+        self._repeated_pages += len(docs) > 0 and docs in (self._first, self._last)
+        self._first, self._last = self._first or docs, docs
 
     def _most_pages(self, total: int | None) -> float:
         return float("inf") if total is None else 2 * total / self.limit + 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -142,6 +143,34 @@ def test_other_broken_replies_are_not_asked_for_again() -> None:
     with pytest.raises(ReplyError, match="redirect"):
         list(read_pages(send, PageDecoder(), []))
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("period", [1, 2, 7])
+def test_a_list_without_a_total_that_begins_again_ends(period: int) -> None:
+    """A service that overlooks the token, and has a new one for every page."""
+    pages = count()
+
+    def send(call: Call) -> Reply:
+        asked = next(pages)
+        assert asked < 5 * period, call
+        return Reply(
+            200, {}, b'{"docs":[{"task_id":"%d"}],"has_more":true,"next_token":"%d"}' % (asked % period, asked)
+        )
+
+    found = [doc.task_id for page, _ in read_pages(send, PageDecoder(), []) for doc in page.docs]
+    assert set(found) == set(map(str, range(period)))
+
+
+def test_a_page_that_comes_again_ends_no_list() -> None:
+    """It shifted while it was read."""
+    docs = ["a", "b", "b", "c", "c", "d"]
+
+    def send(call: Call) -> Reply:
+        at = int(dict(call.query).get("next_token", 0))
+        more = b'true,"next_token":"%d"' % (at + 1) if at + 1 < len(docs) else b"false"
+        return Reply(200, {}, b'{"docs":[{"task_id":"%s"}],"has_more":%s}' % (docs[at].encode(), more))
+
+    assert [doc.task_id for page, _ in read_pages(send, PageDecoder(), []) for doc in page.docs] == docs
 
 
 @pytest.fixture(scope="module")
