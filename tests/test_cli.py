@@ -429,6 +429,8 @@ def shell_tasks(shell: Shell) -> int:
         (["submit", "texts.csv", "--metadata", "rest", "--metadata", "id"], "name no others"),
         (["submit", "texts.csv", "--metadata", "k=id", "--metadata", "k=text"], "feeds 'k' twice: from 'id' and from"),
         (["submit", "texts.csv", "--metadata", "k="], "--metadata takes COLUMN, KEY=COLUMN or rest"),
+        (["export", "attempts", "dataset", "--labeler", "all", "--labeler", "a@x.org"], "name no others"),
+        (["callbacks", "show", "x" * 300], "cannot be used: File name too long"),
         (["export", "tasks", "dataset", "--cut"], "--cut is about the cells of --excel"),
         (["submit", "texts.csv", *SUBMIT_TEXTS, "--map", "priority=prio"], "prio"),
         (["submit", "texts.csv", *SUBMIT_TEXTS, "--duplicates", "perhaps"], "perhaps"),

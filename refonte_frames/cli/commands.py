@@ -114,7 +114,9 @@ def _told_in_a_sentence() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         if error.errno == errno.EPIPE:
             raise typer.Exit(NOT_READ) from None
-        complain(f"{error.filename or 'The output'} cannot be written: {error.strerror or error}.")
+        # A named one may have been read as well.
+        what = f"{error.filename} cannot be used" if error.filename else "The output cannot be written"
+        complain(f"{what}: {error.strerror or error}.")
         raise typer.Exit(USAGE) from None
 
 

@@ -190,7 +190,7 @@ def export_attempts(
     report = attempts.export_attempts(
         path,
         quality_task_ids=quality_tasks or None,
-        labeler_emails="all" if labelers == ["all"] else labelers or None,
+        labeler_emails=_labelers_of(labelers),
         client=client_of(base_url),
     )
     if as_json:
@@ -209,6 +209,15 @@ def _promotions_of(given: list[str] | None) -> dict[str, str]:
         if pairs.setdefault(key, type_) != type_:
             raise errors.InputError(f"--promote makes {key!r} {pairs[key]} and {type_}: name one of them.")
     return pairs
+
+
+def _labelers_of(given: list[str] | None) -> list[str] | str | None:
+    """Read ``--labeler`` options; ``all`` is nobody's address."""
+    if "all" not in (given or ()):
+        return given or None
+    if given != ["all"]:
+        raise errors.InputError("--labeler all takes everybody in the team; name no others.")
+    return "all"
 
 
 def _write_sheets(report: ExportReport, csv: Path | None, excel: Path | None, *, cut: bool) -> None:
