@@ -647,7 +647,9 @@ def calendar(counts: pd.DataFrame, *, by: str | None = None, ax: Axes | None = N
     """
     name = by or str(counts.columns[0])
     _require(counts, name, "period", "n")
-    cells = counts.pivot_table(index=name, columns="period", values="n", aggfunc="sum", fill_value=0, dropna=False)
+    cells = counts.pivot_table(
+        index=name, columns="period", values="n", aggfunc="sum", fill_value=0, dropna=False, observed=True
+    )
     axes = _axes(ax, height=max(2.0, 0.28 * len(cells) + 1.4))
     if not cells.size:
         return axes

@@ -75,8 +75,7 @@ def take(frame: Any, *names: str, of: str, lists_in: Sequence[str] = ()) -> pd.D
         refuse_half_characters(taken[column])
         if column not in lists_in:
             _refuse_lists(taken[column])
-    # Groups of Arrow's type null, which a column has where nothing was ever in it, crash in pandas 2.2.
-    return taken.astype({name: object for name, dtype in taken.dtypes.items() if _is_of_nulls(dtype)})
+    return taken.astype({name: _plain(dtype) for name, dtype in taken.dtypes.items()})
 
 
 def refuse_repeated(rows: pd.DataFrame, name: str) -> None:
@@ -115,8 +114,17 @@ def _refuse_lists(column: pd.Series[Any]) -> None:
         )
 
 
-def _is_of_nulls(dtype: Any) -> bool:
-    return isinstance(dtype, pd.ArrowDtype) and pa.types.is_null(dtype.pyarrow_dtype)
+def _plain(dtype: Any) -> Any:
+    """Give the type that pandas can make groups of, nulls among them."""
+    if not isinstance(dtype, pd.ArrowDtype):
+        return dtype
+    # What a column has where nothing was ever in it: pandas 2.2 crashes on groups of it.
+    if pa.types.is_null(dtype.pyarrow_dtype):
+        return object
+    # Texts that Arrow holds by number, as exports do: nulls among them make no group, or an error.
+    if isinstance(dtype.pyarrow_dtype, pa.DictionaryType):
+        return pd.ArrowDtype(dtype.pyarrow_dtype.value_type)
+    return dtype
 
 
 def key_list(by: Keys, *taken: str) -> list[str]:

@@ -104,9 +104,16 @@ TABLES: dict[str, tuple[Callable[[Any], Any], pd.DataFrame]] = {
     ),
     "accuracy": (lambda frame: quality.accuracy(frame, {"a": "r", "b": "g"}), LABELS),
 }
+
+
+def _by_number(column: pa.Array) -> pa.Array:
+    return column.dictionary_encode() if pa.types.is_string(column.type) or column.type == "large_string" else column
+
+
 FORMS: dict[str, Callable[[pd.DataFrame], Any]] = {
     "a table of pyarrow": lambda frame: pa.Table.from_pandas(frame, preserve_index=False),
     "a stream that is read once": lambda frame: pa.Table.from_pandas(frame, preserve_index=False).to_reader(),
+    "texts by number": lambda frame: pa.table({name: _by_number(pa.array(frame[name])) for name in frame}),
     "objects and None": lambda frame: frame.astype(object).where(frame.notna(), None),
 }
 
