@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import stat
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,6 +29,22 @@ def test_a_repeat_is_counted_and_not_kept_again(tmp_path: Path) -> None:
         inbox.add([_arrival()])
         assert [hint.task_id for hint in inbox.waiting(10)] == ["t1"]
         assert inbox.repeats() == 2
+
+
+def test_a_clock_that_was_moved_back_makes_nothing_older(tmp_path: Path) -> None:
+    """The last repeat is the latest; by it lines are kept or dropped."""
+    with Inbox(tmp_path) as inbox:
+        inbox.add([replace(_arrival(), at=2_000.0)])
+        inbox.add([replace(_arrival(), at=1_000.0)])
+    seen = rf.callbacks.received(tmp_path)
+    assert [stamp.timestamp() for stamp in seen.loc[0, ["first_at", "last_at"]]] == [2_000.0, 2_000.0]
+
+
+def test_a_power_cut_finds_what_was_acknowledged(tmp_path: Path) -> None:
+    """Every commit waits for the disk: no test can pull the plug, so this one looks at the setting."""
+    with Inbox(tmp_path) as inbox:
+        modes = [inbox._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
+    assert modes == ["wal", 2]
 
 
 def test_what_was_settled_does_not_wait_again_when_it_is_repeated(tmp_path: Path) -> None:

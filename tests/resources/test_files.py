@@ -283,6 +283,18 @@ def test_a_refused_key_stops_with_a_receipt(client: Client, folder: Path) -> Non
     stranger.close()
 
 
+def test_twenty_equal_refusals_stop_the_run(sandbox: rf.Sandbox, key: str, folder: Path) -> None:
+    """The next thousand files would fare the same; what was not sent is unsent."""
+    sandbox.faults.add("status", method="POST", path="/files/upload", status=400, times=1000)
+    with sandbox.client(key) as client, pytest.raises(rf.RefonteError, match="20 equal refusals in a row") as caught:
+        upload(write(folder, 120), client, folder)
+    sandbox.faults.clear()
+    outcomes = caught.value.receipt["outcome"].value_counts()
+    assert outcomes["failed"] >= 20
+    assert outcomes["unsent"] > 0
+    assert outcomes.sum() == 120
+
+
 def test_a_service_that_is_not_there_stops_with_a_receipt(folder: Path) -> None:
     """Nothing is lost: the journal has every row as unsent."""
     client = rf.Client(api_key="live_0123456789", base_url="http://127.0.0.1:9/v1")
