@@ -58,6 +58,18 @@ def test_what_was_settled_does_not_wait_again_when_it_is_repeated(tmp_path: Path
         assert inbox.counts() == {"stored": 1}
 
 
+def test_a_body_is_kept_until_its_task_was_taken(tmp_path: Path) -> None:
+    """It would only make the file grow, and hold what the dataset's owner may have removed from there."""
+    with Inbox(tmp_path) as inbox:
+        inbox.add([_arrival(body=b'{"secret": 1}')])
+        (hint,) = inbox.waiting(10)
+        assert hint.body == b'{"secret": 1}'
+        inbox.settle({hint.number: "stored"})
+    with sqlite3.connect(inbox_path(tmp_path)) as database:
+        assert database.execute("SELECT body FROM deliveries").fetchall() == [(None,)]
+    database.close()
+
+
 def test_a_second_event_of_a_task_waits_by_itself(tmp_path: Path) -> None:
     """A task that failed and was completed later is read again."""
     with Inbox(tmp_path) as inbox:
