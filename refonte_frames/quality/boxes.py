@@ -11,7 +11,7 @@ import pandas as pd
 
 from refonte_frames.errors import InputError
 from refonte_frames.frames import as_pandas
-from refonte_frames.quality.taking import need_extra, numbers, take
+from refonte_frames.quality.taking import key_list, need_extra, numbers, take
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,6 +25,7 @@ _SIDES: Final = ("left", "top", "width", "height")
 _SHEETS: Final = ("page", "frame")
 _MATCHES_AT: Final = 0.5
 _COLUMNS: Final = ("task_id", "a", "b", "label", "n_a", "n_b", "matched", "mean_iou", "f1_50", "f1_75")
+_COUNTED: Final = ("n_tasks", "tp", "fp", "fn", "iou", "mean_iou", "precision", "recall", "accuracy")
 _FEWEST_VERTICES: Final = 3
 
 
@@ -194,7 +195,7 @@ def box_accuracy(annotations: Any, gold: Any, by: str = "labeler") -> pd.DataFra
     ]
     if not truths.keys() & {task for task, _ in drawings}:
         raise InputError("No task of the annotations has a right answer: do the ids in `gold` match `task_id`?")
-    rows = pd.DataFrame(counted, columns=[by, "label", "n_tasks", "tp", "fp", "fn", "iou"])
+    rows = pd.DataFrame(counted, columns=[by, "label", *_COUNTED[:5]])
     table = rows.groupby([by, "label"], dropna=False, sort=True).sum().reset_index()
     table["precision"] = table["tp"] / (table["tp"] + table["fp"]).replace(0, np.nan)
     table["recall"] = table["tp"] / (table["tp"] + table["fn"]).replace(0, np.nan)
@@ -236,6 +237,7 @@ class _Drawing:
 
 def _drawings(annotations: Any, by: str) -> tuple[dict[tuple[Any, Any], _Drawing], int]:
     """Gather shapes by task and labeler; the number is that of rows left out."""
+    key_list(by, "task_id", "label", *_SIDES, *_COUNTED)
     given = as_pandas(annotations)
     optional = [name for name in ("geometry", "vertices", "rotation", *_SHEETS) if name in given.columns]
     rows = take(given, "task_id", by, "label", *_SIDES, *optional, of="Annotations", lists_in=["vertices"])

@@ -13,6 +13,7 @@ import msgspec
 import pandas as pd
 import pyarrow as pa
 from msgspec import Raw
+from pandas.api.types import is_float_dtype
 
 from refonte_frames.errors import ColumnError, InputError
 from refonte_frames.export.columns import build
@@ -350,6 +351,9 @@ def _texts(column: pd.Series[Any]) -> list[str | None]:
 def _names(column: pd.Series[Any]) -> list[str | None]:
     """Give a column as texts that can stand in a table; of a response's text the JSON says what it is."""
     refuse_half_characters(column)
+    if is_float_dtype(column.dtype) and (known := column.dropna()).mod(1).eq(0).all() and known.abs().lt(2**53).all():
+        # Whole numbers of which one is missing: pandas makes floats of them, and of the task 7 the task 7.0.
+        column = column.astype("Int64")
     return _texts(column)
 
 

@@ -123,14 +123,18 @@ def _figures_of(page: Path) -> dict[str, Any] | None:
         figures = json.loads(found[1]) if found else None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError):
         return None
-    return figures if isinstance(figures, dict) else None
+    return figures if isinstance(figures, dict) and all(map(_is_figure, figures.values())) else None
+
+
+def _is_figure(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(isinstance(each, float | int | None) for each in value)
 
 
 def _changes(before: dict[str, Any] | None, now: Mapping[str, list[float | None]]) -> Iterator[list[str]]:
     """Compare figures; a difference counts only where the old value lies outside the new interval."""
     for name, (value, low, high) in now.items():
         old = (before or {}).get(name, [None])[0]
-        if before is None or value is None or not isinstance(old, int | float):
+        if value is None or old is None:
             continue
         is_clear = low is not None and high is not None and not low <= old <= high
         yield [name, f"{old:.3f}", f"{value:.3f}", f"{value - old:+.3f}", "yes" if is_clear else "within its interval"]

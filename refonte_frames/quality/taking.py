@@ -31,6 +31,7 @@ __all__ = [
     "decided",
     "key_list",
     "midnights",
+    "moment",
     "moments",
     "need_extra",
     "need_whole",
@@ -229,6 +230,20 @@ def moments(column: pd.Series[Any]) -> pd.Series[pd.Timestamp]:
         return _times(column).astype("datetime64[ns, UTC]")
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{named} holds no times: {str(error).splitlines()[0]}.") from None
+
+
+def moment(at: Any) -> pd.Timestamp:
+    """Give one time in UTC.
+
+    Raises
+    ------
+    InputError
+        It is none.
+    """
+    try:
+        return moments(pd.Series([at])).iloc[0]
+    except InputError:
+        raise InputError(f"at={at!r} is no time: give one such as '2024-05-31' or a pandas.Timestamp.") from None
 
 
 def _times(column: pd.Series[Any]) -> pd.Series[pd.Timestamp]:

@@ -17,6 +17,7 @@ from refonte_frames.quality.taking import (
     checked_conf,
     decided,
     key_list,
+    moment,
     moments,
     need_extra,
     need_whole,
@@ -201,7 +202,7 @@ def lives_of(tasks: Any, keys: Sequence[str] = (), at: Any = None) -> pd.DataFra
         known = [moments(take(given, "exported_at", of="Tasks")["exported_at"])] if "exported_at" in columns else []
         at = max((each.max() for each in known or [created, completed, updated] if each.notna().any()), default=pd.NaT)
     else:
-        at = moments(pd.Series([at])).iloc[0]
+        at = moment(at)
     end = completed.where(is_done, updated.where(~is_open, at))
     return frame[list(keys)].assign(secs=seconds_of(end) - seconds_of(created), is_done=is_done, is_open=is_open)
 
@@ -456,7 +457,7 @@ def burn_down(tasks: Any, batches: Any = None, *, at: Any = None, conf: float = 
 
 def _last_moment(tasks: pd.DataFrame, times: dict[str, pd.Series[Any]], at: Any) -> pd.Timestamp:
     if at is not None:
-        return moments(pd.Series([at])).iloc[0]
+        return moment(at)
     if "exported_at" in tasks.columns:
         exported = moments(take(tasks, "exported_at", of="Tasks")["exported_at"])
         if exported.notna().any():

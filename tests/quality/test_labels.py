@@ -140,3 +140,11 @@ def test_an_attempt_without_a_quality_task_counts_for_its_task() -> None:
     labels = labels_from(frame)
     assert labels["task"].tolist() == ["q", "t"]
     assert labels.attrs["n_excluded"] == 0
+
+
+def test_a_missing_number_does_not_rename_the_others() -> None:
+    """The task 7 stays the task 7 where pandas made floats of its column; halves stay halves."""
+    frame = pd.DataFrame({"task_id": [7, None], "labeler": [1.0, 2.0], "label": [3, None]})
+    assert told(labels_from(frame), "task", "worker", "label") == [("7", "1", "3")]
+    halves = frame.assign(label=[0.5, 1.0], task_id=[7, 8])
+    assert labels_from(halves)["label"].tolist() == ["0.5", "1.0"]

@@ -79,10 +79,11 @@ def test_the_next_report_says_what_changed(tmp_path: Path) -> None:
     assert "Pass rate" in second
 
 
-def test_a_damaged_earlier_page_is_no_obstacle(tmp_path: Path) -> None:
+@pytest.mark.parametrize("figures", ["{broken", "[]", '{"Median turnaround, hours": 5}', '{"Reworked tasks": [true]}'])
+def test_a_damaged_earlier_page_is_no_obstacle(tmp_path: Path, figures: str) -> None:
     """What cannot be read is as good as none."""
     path = tmp_path / "report.html"
-    path.write_text('<script type="application/json" id="figures">{broken</script>', "utf-8")
+    path.write_text(f'<script type="application/json" id="figures">{figures}</script>', "utf-8")
     assert "There was no earlier report" in rf.quality.report({"tasks": tasks()}, path).read_text("utf-8")
 
 
