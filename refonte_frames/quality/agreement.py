@@ -332,7 +332,7 @@ def fleiss_kappa(labels: Any, *, conf: float = 0.95, n_boot: int = 1000, seed: i
         return (observed - chance) / (1 - chance) if np.count_nonzero(shares) > 1 else math.nan
 
     draws = np.array([kappa(draw) for draw in _resamples(times, n_boot, seed)])
-    return _agreement(votes, pairable, kappa(times), draws, conf)
+    return _agreement(votes, pairable, float(kappa(times)), draws, conf)
 
 
 def cohen_kappa(labels: Any, *, conf: float = 0.95) -> pd.DataFrame:
