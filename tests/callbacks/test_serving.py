@@ -7,9 +7,12 @@ import json
 import socket
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
 
 import refonte_frames as rf
+from refonte_frames.callbacks.inbox import Inbox
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,3 +75,20 @@ def test_an_app_that_was_stopped_can_be_started_again(tmp_path: Path) -> None:
 
     assert [asyncio.run(live(task_id)) for task_id in ("a", "b")] == [200, 200]
     assert rf.callbacks.received(tmp_path)["name"].tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize(("verify", "is_kept"), [("refetch", False), ("body", True)])
+def test_a_body_is_kept_where_exports_are_to_believe_it(
+    tmp_path: Path, verify: Literal["refetch", "body"], *, is_kept: bool
+) -> None:
+    """Else it is a hint, and the task is read from the service."""
+    app = rf.callbacks.app(tmp_path, auth_key="key", verify=verify)
+
+    async def live() -> None:
+        async with app.router.lifespan_context(app):
+            await asyncio.wait_for(_deliver(app, "a"), 30)
+
+    asyncio.run(live())
+    with Inbox(tmp_path) as inbox:
+        (hint,) = inbox.waiting(10)
+    assert (hint.task_id, hint.body is not None) == ("a", is_kept)

@@ -10,6 +10,7 @@ import pytest
 from raw_server import RawServer, answer
 
 import refonte_frames as rf
+from refonte_frames.resources.assets import AssetFinder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,6 +59,25 @@ def test_a_number_beyond_64_bits_is_kept_as_it_is(tmp_path: Path) -> None:
     files = answered(body, lambda client: rf.files.list("kittens", client=client), tmp_path)
     assert files["bytes"].isna().all()
     assert json.loads(files["extra_json"][0]) == {"size": HUGE}
+
+
+def test_a_file_on_two_pages_is_listed_once(tmp_path: Path) -> None:
+    """Pages may overlap."""
+    pages = [
+        {"docs": [{"attachment_url": "a"}], "has_more": True, "next_token": "x"},
+        {"docs": [{"attachment_url": "a"}, {"attachment_url": "b"}]},
+    ]
+    with RawServer([answer(json.dumps(page).encode()) for page in pages]) as server:
+        with rf.Client(api_key="live_demo", base_url=server.base_url, state_dir=tmp_path) as client:
+            assert rf.files.list("kittens", client=client)["attachment_url"].tolist() == ["a", "b"]
+
+
+def test_a_file_with_another_reference_is_not_taken_for_the_one_that_is_meant(tmp_path: Path) -> None:
+    """A service that overlooks the filter lists all there are."""
+    body = {"docs": [{"attachment_url": name, "metadata": {"reference_id": name}} for name in ("other", "mine")]}
+    found = answered(body, lambda client: AssetFinder(client, "kittens").find("mine"), tmp_path)
+    assert found == body["docs"][1]
+    assert answered(body, lambda client: AssetFinder(client, "kittens").find("nobody's"), tmp_path) is None
 
 
 @pytest.mark.parametrize("count", [HUGE, "many", None, 1.5])

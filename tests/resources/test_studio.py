@@ -122,6 +122,15 @@ def test_whatever_was_a_sync_ends_in_what_is_wanted(
     assert set(again["action"]) <= {"keep"}
 
 
+def test_a_sync_assigns_before_it_takes_away(studio_sandbox: rf.Sandbox, studio: Client) -> None:
+    """So that nobody is without work in between."""
+    rf.studio.assign(pairs("ann kittens"), client=studio)
+    before = len(studio_sandbox.requests())
+    rf.studio.sync_assignments(pairs("ann puppies"), dry_run=False, client=studio)
+    asked = [call["path"].rpartition("/")[2] for call in studio_sandbox.requests()[before:]]
+    assert asked == ["assignments", "add", "remove"]
+
+
 def test_a_sync_may_be_limited_to_projects(studio: Client) -> None:
     """The others stay; an empty frame empties those that are named."""
     rf.studio.assign(pairs("ann kittens", "bob puppies"), client=studio)
