@@ -541,3 +541,47 @@ def test_question_17_audits_that_cost_nobody_are_counted() -> None:
     found = rf.quality.error_costs(tasks, audits, by="project", **prices)
     assert found[["project", "audit_cost", "fix_cost"]].to_numpy().tolist() == [["p", 2, 10]]
     assert found.attrs["n_excluded"] == 2
+
+
+def test_question_2_of_two_audits_at_one_moment_the_one_listed_first_is_the_newer() -> None:
+    """The service lists the newest first."""
+    audits = AUDITS.head(2).assign(task_id="t", audited_at=BEGIN, audit_result=["accepted", "rejected"])
+    found = rf.quality.audit_outcomes(audits, by=(), basis="both").set_index("basis")
+    assert found["accepted"].to_dict() == {"first": 0, "last": 1}
+
+
+def test_question_4_a_first_pass_is_one_at_the_first_attempt() -> None:
+    """Of a quality task whose first attempt was not read nobody knows how it went."""
+    attempts = pd.DataFrame(
+        [("q1", 1, True), ("q2", 2, True), ("q3", 1, False), ("q3", 2, True)],
+        columns=["quality_task_id", "attempt_number", "passed"],
+    ).assign(labeler="ana", duration_secs=9.0)
+    assert rf.quality.scorecard(attempts)["first_pass_rate"].tolist() == [0.5]
+
+
+def test_question_6_the_pace_is_that_of_the_last_seven_days() -> None:
+    """Twenty a day at first, then seven in a week: fourteen left are two weeks."""
+    days = [*np.repeat(np.arange(5), 20), *range(5, 12)]
+    done = [BEGIN + pd.Timedelta(days=int(day), hours=1) for day in days]
+    tasks = pd.DataFrame({"batch": "b", "created_at": BEGIN, "completed_at": [*done, *[pd.NaT] * 14]})
+    tasks = tasks.assign(updated_at=pd.NaT, status=["completed"] * 107 + ["pending"] * 14)
+    burn = rf.quality.burn_down(tasks, at=BEGIN + pd.Timedelta(days=11))
+    assert burn.attrs["eta"] == burn.attrs["eta_high"] == {"b": (BEGIN + pd.Timedelta(days=25)).isoformat()}
+
+
+def test_question_15_few_failures_have_the_binomial_s_own_limits_as_well() -> None:
+    """Nineteen of twenty right are one wrong: as few as one of twenty."""
+    rows = pd.DataFrame({"week": np.repeat(np.arange(10), 20), "good": [at % 20 > 0 for at in range(200)]})
+    chart = rf.quality.control_chart(rows, "week", "good")
+    assert chart["lcl"].tolist() == approx([stats.binom.ppf(0.00135, 20, 0.95) / 20] * 10)
+    assert chart["ucl"].tolist() == [1] * 10
+
+
+def test_question_15_the_moving_average_has_the_textbook_s_limits() -> None:
+    """For periods of one size: 2.7 sigma times the root of lambda / (2 - lambda) * (1 - (1 - lambda) ** (2 i))."""
+    rows = pd.DataFrame({"week": np.repeat(np.arange(12), 100), "good": [at % 100 < 60 for at in range(1200)]})
+    chart = rf.quality.control_chart(rows, "week", "good")
+    at = np.arange(1, 13)
+    width = 2.7 * math.sqrt(0.6 * 0.4 / 100) * np.sqrt(0.2 / 1.8 * (1 - 0.8 ** (2 * at)))
+    assert chart["ewma_ucl"].to_numpy() == approx(0.6 + width)
+    assert chart["ewma_lcl"].to_numpy() == approx(0.6 - width)
