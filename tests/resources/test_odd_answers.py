@@ -156,3 +156,34 @@ def test_odd_arguments_are_told_in_a_sentence(ask: Callable[[rf.Client], Any], t
     client = rf.Client(api_key="live_demo", base_url="http://127.0.0.1:9/v1", state_dir=tmp_path)
     with pytest.raises(rf.InputError):
         ask(client)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "ask", "sent"),
+    [
+        (
+            "405 Method Not Allowed",
+            lambda client: rf.studio.update_group("k", "g", add="a@x.org", client=client),
+            [b"PUT /v1/studio/projects/k/groups/g ", b"POST /v1/studio/projects/k/groups/g "],
+        ),
+        (
+            "405 Method Not Allowed",
+            lambda client: rf.studio.assign_batch("b", "g", client=client),
+            [b"PUT /v1/studio/batches/b ", b"POST /v1/studio/batches/b "],
+        ),
+        (
+            "404 Not Found",
+            lambda client: rf.projects.update_pipeline("k", "standard_task", client=client),
+            [b"POST /v1/projects/k/updatePipelineConfig ", b"POST /v1/studio/projects/k/updatePipelineConfig "],
+        ),
+    ],
+    ids=["group", "batch", "pipeline"],
+)
+def test_where_the_documentation_says_two_things_the_other_is_tried(
+    refusal: str, ask: Callable[[rf.Client], Any], sent: list[bytes], tmp_path: Path
+) -> None:
+    """Its samples and its headings name two verbs, or two paths."""
+    with RawServer([answer(b'{"error": "no"}', refusal), answer(b'{"name": "done"}')]) as server:
+        with rf.Client(api_key="live_demo", base_url=server.base_url, state_dir=tmp_path) as client:
+            assert ask(client) == {"name": "done"}
+    assert [request[: len(start)] for request, start in zip(server.requests, sent, strict=True)] == sent
