@@ -70,7 +70,7 @@ class States:
         return found
 
     def _by_unique_id(self, task_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-        asked = {self.unique_ids[task_id]: task_id for task_id in task_ids if task_id in self.unique_ids}
+        asked = dict.fromkeys(self.unique_ids[task_id] for task_id in task_ids if task_id in self.unique_ids)
         tasks = (task for _, found in self._search.each(list(asked)) for task in found.values())
-        # An id may have gone to another task since the frame was made.
-        return {str(task["task_id"]): task for task in tasks if asked[task["unique_id"]] == task["task_id"]}
+        # Known by its task_id, whatever stood beside that: an id may have gone to another task since.
+        return {str(task["task_id"]): task for task in tasks}
