@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import termios
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -724,16 +725,21 @@ def test_sandbox_says_where_it_is_and_keeps_what_it_was_told(shell: Shell) -> No
         assert process.wait(timeout=30) == 0
 
 
-def start_sandbox(shell: Shell, *arguments: str) -> subprocess.Popen[str]:
-    """Start the command `sandbox` with pipes."""
-    return subprocess.Popen(
+@contextmanager
+def start_sandbox(shell: Shell, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run the command `sandbox` with pipes; a test that fails does not wait for its end, which would never come."""
+    with subprocess.Popen(
         [sys.executable, "-m", "refonte_frames.cli", "sandbox", *arguments],
         cwd=shell.folder,
         env=shell.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 # demo
