@@ -21,6 +21,7 @@ import pandas as pd
 import pytest
 
 import refonte_frames as rf
+from refonte_frames.callbacks.inbox import Inbox
 from refonte_frames.callbacks.receiver import counts
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ HEADER = "refonte-ai--callback-auth"
 
 
 @contextmanager
-def receiving(path: Path, key: str = KEY, host: str = "127.0.0.1") -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def receiving(
+    path: Path, key: str = KEY, host: str = "127.0.0.1", *options: str
+) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Run the receiver of the command line; gives its URL and its process."""
     command = [
         sys.executable,
@@ -45,6 +48,7 @@ def receiving(path: Path, key: str = KEY, host: str = "127.0.0.1") -> Iterator[t
         "0",
         "--host",
         host,
+        *options,
     ]
     environment = os.environ | {"REFONTE_CALLBACK_AUTH_KEY": key}
     process = subprocess.Popen(
@@ -267,6 +271,14 @@ def test_ctrl_c_ends_it_cleanly(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         _, complaints = process.communicate(timeout=30)
         assert (process.returncode, complaints) == (0, "")
+
+
+def test_bodies_are_kept_where_they_are_trusted(tmp_path: Path) -> None:
+    """For the next export, which takes the task from there."""
+    with receiving(tmp_path, KEY, "127.0.0.1", "--trust-bodies") as (url, _):
+        assert deliver(url, task_body(1))[0] == 200
+    with Inbox(tmp_path) as inbox:
+        assert [hint.body for hint in inbox.waiting(10)] == [task_body(1)]
 
 
 def test_the_sandbox_delivers_to_it(tmp_path: Path) -> None:
