@@ -110,7 +110,7 @@ def forest(
     Traceback (most recent call last):
     refonte_frames.errors.ColumnError: The table has no column 'rate', which this draws. ...
     """
-    name = label or str(rates.columns[0])
+    name = _naming(rates, label)
     _require(rates, name, "rate", "ci_low", "ci_high", "shrunk", "n")
     rows = rates[rates["n"] > 0].sort_values("shrunk", kind="stable")
     left_out = max(0, len(rows) - _MOST_NAMED)
@@ -166,7 +166,7 @@ def funnel(rates: pd.DataFrame, *, label: str | None = None, ax: Axes | None = N
     Traceback (most recent call last):
     refonte_frames.errors.ColumnError: The table has no column 'n', which this draws. ...
     """
-    name = label or str(rates.columns[0])
+    name = _naming(rates, label)
     _require(rates, name, "n", "k", "rate")
     rows = rates[rates["n"] > 0]
     axes = _axes(ax)
@@ -220,7 +220,7 @@ def learning_curve(curve: pd.DataFrame, *, balanced: pd.DataFrame | None = None,
     Traceback (most recent call last):
     refonte_frames.errors.ColumnError: The table has no column 'rate', which this draws. ...
     """
-    by = str(curve.columns[0])
+    by = _naming(curve, None)
     _require(curve, "rate", "ci_low", "ci_high", "n")
     axes = _axes(ax)
     axes.fill_between(curve[by], curve["ci_low"], curve["ci_high"], color=_BLUE, alpha=0.2, label="interval")
@@ -420,7 +420,7 @@ def audit_outcomes(outcomes: pd.DataFrame, *, label: str | None = None, ax: Axes
     Returns
     -------
     matplotlib.axes.Axes
-        The number of tasks stands beside each name; comments are left out of the 100 %.
+        The number of decided tasks, which are the 100 %, stands beside each name; comments decide nothing.
 
     Raises
     ------
@@ -437,7 +437,7 @@ def audit_outcomes(outcomes: pd.DataFrame, *, label: str | None = None, ax: Axes
     Traceback (most recent call last):
     refonte_frames.errors.ColumnError: The table has no column 'accepted', which this draws. ...
     """
-    name = label or str(outcomes.columns[0])
+    name = _naming(outcomes, label)
     _require(outcomes, name, "accepted", "fixed", "rejected", "basis")
     axes = _axes(ax, height=0.6 * len(outcomes) + 1.4)
     at = np.arange(len(outcomes))[::-1]
@@ -603,6 +603,8 @@ def agreement(pairs: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     cells = np.full((len(names), len(names)), np.nan)
     for a, b, found in zip(pairs["a"], pairs["b"], pairs[value], strict=True):
         cells[place[a], place[b]] = cells[place[b], place[a]] = found
+    if not names:
+        return _axes(ax)
     order = _alike(cells)
     axes = _matrix(cells[np.ix_(order, order)], [_tick(names[at]) for at in order], ax)
     for row, column in np.ndindex(cells.shape):
@@ -645,7 +647,7 @@ def calendar(counts: pd.DataFrame, *, by: str | None = None, ax: Axes | None = N
     Traceback (most recent call last):
     refonte_frames.errors.ColumnError: The table has no column 'period', which this draws. ...
     """
-    name = by or str(counts.columns[0])
+    name = _naming(counts, by)
     _require(counts, name, "period", "n")
     cells = counts.pivot_table(
         index=name, columns="period", values="n", aggfunc="sum", fill_value=0, dropna=False, observed=True
@@ -662,7 +664,14 @@ def calendar(counts: pd.DataFrame, *, by: str | None = None, ax: Axes | None = N
     return axes
 
 
+def _naming(table: pd.DataFrame, name: str | None) -> str:
+    """Give the column that names what is drawn: the first where none is named."""
+    return name or str(next(iter(getattr(table, "columns", ())), ""))
+
+
 def _require(table: pd.DataFrame, *names: str) -> None:
+    if not isinstance(table, pd.DataFrame):
+        raise InputError(f"A {type(table).__name__} cannot be drawn. Pass what the function of rf.quality returned.")
     for name in names:
         if name not in table.columns:
             raise ColumnError(

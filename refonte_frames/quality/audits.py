@@ -529,6 +529,8 @@ def error_costs(
     ------
     ColumnError
         A column is missing.
+    InputError
+        A price is no number.
 
     Examples
     --------
@@ -543,6 +545,9 @@ def error_costs(
     Traceback (most recent call last):
     refonte_frames.errors.ColumnError: Tasks need a column 'team', ...
     """
+    for name, price in (("audit_minute", audit_minute), ("fix", fix), ("redo", redo), ("escape", escape)):
+        if not isinstance(price, Real):
+            raise InputError(f"{name}={price!r} is no price: give a number.")
     keys = key_list(by, "counted", "minutes", "fixed", "rejected")
     of_tasks, of_audits = as_pandas(tasks), as_pandas(audits)
     groups = first_pass_yield(of_tasks, of_audits, keys, conf=conf)

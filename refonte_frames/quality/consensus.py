@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -108,7 +109,7 @@ def dawid_skene(labels: Any, *, max_iter: int = 10_000, tol: float = 1e-12) -> D
     """
     votes = votes_of(labels, allows_repeats=True)
     _refuse_too_many(votes)
-    if not isinstance(max_iter, int) or max_iter < 1 or not tol >= 0:
+    if not isinstance(max_iter, int | np.integer) or max_iter < 1 or not isinstance(tol, Real) or not tol >= 0:
         raise InputError("max_iter is a whole number of at least 1, and tol is at least 0.")
     fit = _Fit(votes)
     trace: list[float] = []

@@ -80,7 +80,7 @@ def control_chart(df: Any, period: str, outcome: str, *, baseline: int | None = 
     counted = every[(every["n"] > 0) & every[period].notna()].reset_index(drop=True)
     if counted.empty:
         raise InputError("No row of any period is decided.")
-    if baseline is not None and not 1 <= baseline <= len(counted):
+    if baseline is not None and not (isinstance(baseline, int | np.integer) and 1 <= baseline <= len(counted)):
         raise InputError(f"There are {len(counted)} periods with decided rows; baseline={baseline!r}.")
     n, k = counted["n"].to_numpy(float), counted["k"].to_numpy(float)
     base = slice(0, baseline)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
+from numbers import Real
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -218,6 +219,8 @@ def _pooled(
 
 def rates_of(k: ArrayLike, n: ArrayLike, *, min_n: int, conf: float) -> pd.DataFrame:
     """Give the columns that every rate of ours comes with."""
+    if not isinstance(min_n, Real):
+        raise InputError(f"min_n={min_n!r}: give the number from which on a rate is enough.")
     successes, trials = np.asarray(k, np.int64), np.asarray(n, np.int64)
     low, high = wilson(successes, trials, conf)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -336,7 +339,7 @@ def _judged(counted: pd.DataFrame, target: float | None, min_n: int, conf: float
 def _verdict(rates: pd.DataFrame, target: float | None) -> pd.Series[Any]:
     verdict = pd.Series(pd.NA, index=rates.index, dtype="string")
     if target is not None:
-        if isinstance(target, str) or not 0 <= target <= 1:
+        if not isinstance(target, Real) or not 0 <= target <= 1:
             raise InputError(f"target={target!r} is no rate: give one from 0 to 1.")
         has_any = rates["n"] > 0
         verdict[has_any] = "unclear"

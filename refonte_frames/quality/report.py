@@ -7,6 +7,7 @@ import os
 import re
 from datetime import UTC, datetime
 from importlib import resources
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Final
 
 from refonte_frames import plots
@@ -74,7 +75,7 @@ def report(
     Traceback (most recent call last):
     refonte_frames.errors.InputError: There is nothing to report on: pass tasks, audits or attempts.
     """
-    if target is not None and (isinstance(target, str) or not 0 <= target <= 1):
+    if target is not None and (not isinstance(target, Real) or not 0 <= target <= 1):
         raise InputError(f"target={target!r} is no rate: give one from 0 to 1.")
     page = at_home(path)
     tables = _tables(export_or_tables)

@@ -6,7 +6,7 @@ import contextlib
 import difflib
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from numbers import Number
 from typing import TYPE_CHECKING, Any, Final
 
@@ -66,6 +66,8 @@ def take(frame: Any, *names: str, of: str, lists_in: Sequence[str] = ()) -> pd.D
     """
     rows = as_pandas(frame)
     for name in names:
+        if name is None or isinstance(name, _LISTS):
+            raise InputError(f"{name!r} is no name of a column: give one name.")
         refuse_repeated(rows, name)
         if name not in rows.columns:
             close = difflib.get_close_matches(name, [str(column) for column in rows.columns], 1)
@@ -138,9 +140,12 @@ def key_list(by: Keys, *taken: str) -> list[str]:
     InputError
         These are no names.
     """
-    names = [by] if isinstance(by, str) else list(dict.fromkeys(by)) if isinstance(by, Iterable) else None
-    if names is None or not all(isinstance(name, str) for name in names):
-        raise InputError(f"by={by!r}: give the name of a column, or several in a list; [] is one group of everything.")
+    try:
+        names = [by] if isinstance(by, str) else list(dict.fromkeys(by))
+    except TypeError:
+        raise InputError(
+            f"by={by!r}: give the name of a column, or several in a list; [] is one group of everything."
+        ) from None
     for name in names:
         if name in (*_TAKEN, *taken):
             raise ColumnError(

@@ -314,7 +314,7 @@ def throughput(df: Any, freq: str = "D", *, tz: str = "UTC", by: Keys = (), conf
     rows = given.assign(completed_at=moments(given["completed_at"])).dropna(subset=["completed_at"])
     try:
         rows["period"], every = _periods(rows["completed_at"], freq, tz)
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"freq={freq!r}, tz={tz!r}: no such periods or no such time zone ({error}).") from None
     groups = rows[keys].drop_duplicates() if keys else pd.DataFrame(index=[0])
     grid = groups.merge(pd.DataFrame({"period": every}), how="cross")
@@ -347,8 +347,8 @@ def _poisson(n: NDArray[np.float64], conf: float) -> tuple[NDArray[np.float64], 
 
 def _periods(times: pd.Series[Any], freq: str, tz: str) -> tuple[pd.Series[Any], pd.DatetimeIndex]:
     """Give the period of each time, and all periods from the first to the last."""
-    if freq.startswith("-"):
-        raise ValueError("time runs forwards")
+    if not isinstance(freq, str) or freq.startswith("-"):
+        raise ValueError("a period is told in letters, and is longer than nothing")
     local = times.dt.tz_convert(tz)
     if freq.lstrip("0123456789")[:1] not in _CALENDAR:
         # By the wall clock, but each with the offset of its own time: an hour that is lived twice has two periods.
@@ -363,7 +363,7 @@ def _periods(times: pd.Series[Any], freq: str, tz: str) -> tuple[pd.Series[Any],
     unit = freq.lstrip("0123456789")
     size = int(freq.removesuffix(unit) or 1)
     if size < 1:
-        raise ValueError("a period is longer than nothing")
+        raise ValueError("it is longer than nothing")
     plain = pd.PeriodIndex(local.dt.tz_localize(None).dt.to_period(unit))
     spanned = pd.period_range(plain.min(), plain.max(), freq=unit)[::size] if len(plain) else plain
     # As numbers: a period of pandas that is two weeks long begins in every week.

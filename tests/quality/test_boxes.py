@@ -237,3 +237,10 @@ def test_page_one_is_page_one_whatever_its_type() -> None:
     made = drawn(ana=[box(0, 0, 9, 9), box(40, 40, 9, 9)]).assign(page=[1.0, None])
     found = rf.quality.box_accuracy(made, gold).iloc[0]
     assert found[["tp", "fp", "fn"]].tolist() == [1, 1, 0]
+
+
+def test_a_cover_of_three_quarters_is_good_enough() -> None:
+    """And one of half is a match: both bounds belong to what they bound."""
+    whole = box(0, 0, 10, 10)
+    good, fair = (rf.quality.box_agreement(drawn(ana=[whole], bob=[box(0, 0, 10, h)])).iloc[0] for h in (7.5, 5))
+    assert (good["f1_75"], fair["f1_75"], fair["f1_50"]) == (1, 0, 1)

@@ -136,3 +136,23 @@ def test_a_curve_of_very_many_steps_is_drawn_with_a_thousand() -> None:
     axes = plots.survival(quality.survival_curve(secs, np.ones(50_000, bool)))
     assert len(axes.lines[0].get_xdata()) <= 1000
     assert [text.get_text() for text in axes.texts] == ["p50: 6.94 h", "p90: 12.5 h"]
+
+
+@pytest.mark.parametrize(
+    "draw", [plots.forest, plots.funnel, plots.learning_curve, plots.calendar, plots.audit_outcomes]
+)
+def test_what_has_nothing_to_draw_is_said_in_a_sentence(draw: Callable[[Any], Any]) -> None:
+    """A frame without columns, and what is no frame."""
+    with pytest.raises(rf.ColumnError, match="The table has no column"):
+        draw(pd.DataFrame())
+    with pytest.raises(rf.InputError, match="A list cannot be drawn"):
+        draw([1])
+
+
+def test_no_pair_with_enough_in_common_is_an_empty_picture() -> None:
+    """Those that have enough are often none."""
+    labels = pd.DataFrame({"task": list("aabb"), "worker": list("xyxy"), "label": list("rrrg")})
+    pairs = quality.pair_agreement(labels)
+    axes = plots.agreement(pairs[pairs["enough"]])
+    axes.figure.draw_without_rendering()
+    assert list(axes.images) == []

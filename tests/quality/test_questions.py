@@ -585,3 +585,20 @@ def test_question_15_the_moving_average_has_the_textbook_s_limits() -> None:
     width = 2.7 * math.sqrt(0.6 * 0.4 / 100) * np.sqrt(0.2 / 1.8 * (1 - 0.8 ** (2 * at)))
     assert chart["ewma_ucl"].to_numpy() == approx(0.6 + width)
     assert chart["ewma_lcl"].to_numpy() == approx(0.6 - width)
+
+
+def test_question_9_doubt_is_measured_by_the_labels_in_use() -> None:
+    """One third each of three labels is all the doubt there can be; of two of them it is less."""
+    labels = known.wide("x: a a\ny: b b\nz: c b")
+    found = rf.quality.ambiguity(labels).set_index("task")
+    assert found.loc["t1", ["entropy", "entropy_norm"]].tolist() == approx([math.log(3), 1])
+    assert found.loc["t2", "entropy_norm"] == approx((math.log(3) - 2 / 3 * math.log(2)) / math.log(3))
+
+
+def test_question_10_one_lucky_answer_is_no_record() -> None:
+    """Nine of ten with the votes weigh more than one of one."""
+    clear = [(f"t{at}", worker, "a") for at in range(9) for worker in ("old", "x", "y")]
+    clear += [("t9", "old", "b"), *[(task, who, "a") for task in ("t9", "t10") for who in ("x", "y")]]
+    tied = [("t10", "new", "a"), ("tie", "old", "z"), ("tie", "new", "q")]
+    labels = pd.DataFrame([*clear, *tied], columns=["task", "worker", "label"])
+    assert rf.quality.majority_vote(labels).set_index("task").loc["tie", "label"] == "z"
