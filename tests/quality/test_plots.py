@@ -156,3 +156,18 @@ def test_no_pair_with_enough_in_common_is_an_empty_picture() -> None:
     axes = plots.agreement(pairs[pairs["enough"]])
     axes.figure.draw_without_rendering()
     assert list(axes.images) == []
+
+
+def test_labelers_are_ranked_by_the_shrunk_rate() -> None:
+    """One lucky attempt does not stand above nine of ten."""
+    rows = [("lucky", 1, 1), ("sure", 95, 100), ("poor", 40, 100), ("fair", 80, 100), ("good", 90, 100)]
+    attempts = pd.DataFrame([(who, at < k) for who, k, n in rows for at in range(n)], columns=["labeler", "passed"])
+    told = [tick.get_text() for tick in plots.forest(quality.labeler_rates(attempts)).get_yticklabels()]
+    assert [name.partition(" ")[0] for name in told] == ["poor", "fair", "lucky", "good", "sure"]
+
+
+def test_only_who_lies_outside_the_outer_limits_is_named() -> None:
+    """Two sigma from the pooled rate are nothing to talk about among many; four are."""
+    rates = pd.DataFrame({"labeler": ["usual", "near", "far"], "n": [10_000, 100, 100], "k": [8000, 72, 64]})
+    axes = plots.funnel(rates.assign(rate=rates["k"] / rates["n"]))
+    assert [text.get_text() for text in axes.texts] == ["far"]

@@ -419,7 +419,7 @@ def test_question_21_callbacks_by_day_and_host() -> None:
             "callback_url": [
                 "https://a.example/x",
                 "https://a.example/y",
-                "ops@b.example",
+                '"me@work"@b.example',
                 None,
                 "https://a.example/z",
             ],
