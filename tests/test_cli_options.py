@@ -127,10 +127,11 @@ def test_an_export_knows_its_tables_and_how_to_go_on(run: Any, tmp_path: Path) -
     """Only what is named; everything once more; and what is new beside the base, for a later run."""
     assert list(run("export", "tasks", "dataset", "--table", "tasks")[1]["rows"]) == ["tasks"]
     assert run("submit", "texts.csv", *TEXTS)[0] == 0
-    folders = {item.name for item in (tmp_path / "dataset").iterdir()}
     assert run("export", "tasks", "dataset", "--table", "tasks", "--no-fold")[1]["rows"] == {"tasks": 4}
-    assert {item.name for item in (tmp_path / "dataset").iterdir()} - folders
-    assert run("export", "tasks", "dataset", "--table", "tasks", "--full")[1]["tasks_read"] == 4
+    assert list((tmp_path / "dataset" / "_delta").rglob("*.parquet"))
+    assert run("export", "tasks", "dataset", "--table", "tasks")[1]["mode"] == "increment"
+    assert not list((tmp_path / "dataset").glob("_delta/**/*.parquet"))
+    assert run("export", "tasks", "dataset", "--table", "tasks", "--full")[1]["mode"] == "windows"
 
 
 def test_attempts_are_asked_for_by_quality_task(run: Any) -> None:
