@@ -351,15 +351,7 @@ def _periods(times: pd.Series[Any], freq: str, tz: str) -> tuple[pd.Series[Any],
         raise ValueError("a period is told in letters, and is longer than nothing")
     local = times.dt.tz_convert(tz)
     if freq.lstrip("0123456789")[:1] not in _CALENDAR:
-        # By the wall clock, but each with the offset of its own time: an hour that is lived twice has two periods.
-        wall = local.dt.tz_localize(None)
-        ahead = wall - times.dt.tz_localize(None)
-        starts = (wall.dt.floor(freq) - ahead).dt.tz_localize("UTC").dt.tz_convert(tz)
-        _refuse_too_many_periods(starts, freq)
-        if not len(starts):
-            return starts, pd.DatetimeIndex([], tz=tz)
-        steps = pd.date_range(starts.min(), starts.max(), freq=freq)
-        return starts, steps.union(pd.DatetimeIndex(starts.unique()))
+        return _parts_of_days(local, freq, tz)
     unit = freq.lstrip("0123456789")
     size = int(freq.removesuffix(unit) or 1)
     if size < 1:
@@ -369,7 +361,30 @@ def _periods(times: pd.Series[Any], freq: str, tz: str) -> tuple[pd.Series[Any],
     # As numbers: a period of pandas that is two weeks long begins in every week.
     at = np.searchsorted(spanned.asi8, plain.asi8, side="right") - 1
     starts, every = (pd.Series(each.to_timestamp()) for each in (spanned[at], spanned))
-    return begun(starts, tz).set_axis(times.index), pd.DatetimeIndex(begun(every, tz))
+    # Where a whole day was left out of the calendar, it and the next begin at the same time.
+    return begun(starts, tz).set_axis(times.index), pd.DatetimeIndex(begun(every, tz)).unique()
+
+
+def _parts_of_days(local: pd.Series[Any], freq: str, tz: str) -> tuple[pd.Series[Any], pd.DatetimeIndex]:
+    """Give periods by the wall clock; an hour that is lived twice has two periods, and one that is not has none."""
+    floor = local.dt.tz_localize(None).dt.floor(freq)
+    first, second = _lived_twice(pd.DatetimeIndex(floor), tz)
+    starts = pd.Series(second.where(second <= pd.DatetimeIndex(local), first), index=local.index)
+    _refuse_too_many_periods(starts, freq)
+    if not len(starts):
+        return starts, pd.DatetimeIndex([], tz=tz)
+    first, second = _lived_twice(pd.date_range(floor.min(), floor.max(), freq=freq), tz)
+    every = first.union(second).unique()
+    return starts, every[(every >= starts.min()) & (every <= starts.max())]
+
+
+def _lived_twice(wall: pd.DatetimeIndex, tz: str) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex]:
+    """Give local times their zone, where clocks are set back for the first and for the second time."""
+    first, second = (
+        wall.tz_localize(tz, ambiguous=np.full(len(wall), is_first), nonexistent="shift_forward")
+        for is_first in (True, False)
+    )
+    return first, second
 
 
 def _refuse_too_many_periods(starts: pd.Series[Any], freq: str) -> None:

@@ -602,3 +602,18 @@ def test_question_10_one_lucky_answer_is_no_record() -> None:
     tied = [("t10", "new", "a"), ("tie", "old", "z"), ("tie", "new", "q")]
     labels = pd.DataFrame([*clear, *tied], columns=["task", "worker", "label"])
     assert rf.quality.majority_vote(labels).set_index("task").loc["tie", "label"] == "z"
+
+
+@pytest.mark.parametrize("tz", ["Europe/Berlin", "America/Sao_Paulo", "Asia/Kolkata", "Australia/Lord_Howe"])
+@pytest.mark.parametrize("freq", ["30min", "h", "90min", "3h", "6h", "D"])
+def test_question_13_every_row_is_counted_in_the_period_that_holds_it(freq: str, tz: str) -> None:
+    """Also in the weeks in which clocks are set; and no period begins within another."""
+    for begin in ("2018-10-20", "2018-03-20"):
+        times = pd.date_range(begin, periods=400, freq="61min", tz="UTC")
+        found = rf.quality.throughput(pd.DataFrame({"completed_at": times}), freq=freq, tz=tz)
+        starts = pd.DatetimeIndex(found["period"]).tz_convert("UTC")
+        expected = np.bincount(starts.searchsorted(times, side="right") - 1, minlength=len(starts))
+        assert found["n"].tolist() == expected.tolist()
+        wall = pd.DatetimeIndex(found["period"]).tz_localize(None)
+        is_shifted = wall != wall.floor(freq)
+        assert is_shifted.sum() <= 1

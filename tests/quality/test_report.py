@@ -257,9 +257,9 @@ def test_a_page_that_cannot_be_put_in_place_leaves_nothing_beside_it(tmp_path: P
 
 def test_the_safest_bets_stand_first_and_those_below_the_target_are_counted(tmp_path: Path) -> None:
     """One lucky attempt is the best rate, and no safe bet."""
-    rows = [("lucky", 1, 1), ("sure", 95, 100), ("poor", 40, 100)]
+    rows = [("lucky", 1, 1), ("sure", 95, 100), ("poor", 40, 100), ("bad", 30, 100)]
     frame = pd.DataFrame([(who, at < k) for who, k, n in rows for at in range(n)], columns=["labeler", "passed"])
     frame = frame.assign(duration_secs=9.0, quality_task_id="q", attempt_number=1)
     text = rf.quality.report({"attempts": frame}, tmp_path / "r.html", target=0.7).read_text("utf-8")
-    assert re.findall(r'<th scope="row">(lucky|sure|poor)</th>', text) == ["sure", "poor", "lucky"]
-    assert "1 of 3 labelers is surely below the target of 0.7." in text
+    assert re.findall(r'<th scope="row">(lucky|sure|poor|bad)</th>', text) == ["sure", "poor", "bad", "lucky"]
+    assert "2 of 4 labelers are surely below the target of 0.7." in text
