@@ -581,3 +581,10 @@ def test_clusters_of_one_attempt_each_need_no_table_of_draws() -> None:
     found = quality.pooled_rate(frame).iloc[0]
     half = 1.96 * math.sqrt(0.75 * 0.25 / 100_000)
     assert (found["ci_low"], found["ci_high"]) == pytest.approx((0.75 - half, 0.75 + half), abs=2e-4)
+
+
+def test_resamples_of_one_label_say_nothing_of_agreement() -> None:
+    """Chance would be perfect there too; what rounding leaves of 0 over 0 is no coefficient."""
+    labels = pd.DataFrame({"task": np.repeat(np.arange(6), 3), "worker": np.tile(np.arange(3), 6)})
+    found = quality.krippendorff_alpha(labels.assign(label=[1 / 3] * 15 + [123.4] * 3), "interval", n_boot=200)
+    assert (found.value, found.ci_low, found.ci_high) == pytest.approx((1, 1, 1))

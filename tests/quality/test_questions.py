@@ -512,7 +512,9 @@ def test_question_13_periods_of_several_days_hold_all_rows(freq: str) -> None:
     expected = np.bincount(np.searchsorted(starts, times.to_numpy(), side="right") - 1, minlength=len(starts))
     assert found["n"].tolist() == expected.tolist()
     assert found["n"].sum() == 300
-    assert len(set(np.diff(starts[:3]).tolist())) == 1 or freq[-1] in "MQ"
+    if freq[-1] in "DW":
+        days = int(freq[:-1]) * (7 if freq[-1] == "W" else 1)
+        assert set(np.diff(starts)) == {np.timedelta64(days, "D")}
 
 
 def test_question_21_a_day_may_begin_at_one_o_clock() -> None:
