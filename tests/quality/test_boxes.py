@@ -226,9 +226,10 @@ def test_attempts_at_boxes_are_judged_as_the_service_judges_them() -> None:
 def test_shapes_without_a_label_are_of_one_class() -> None:
     """Two who drew the same without naming it agree."""
     rows = drawn(ana=[box(0, 0, 9, 9, label=None)], bob=[box(0, 0, 9, 9, label=None)])
-    (found,) = rf.quality.box_agreement(rows).to_dict("records")
-    assert (found["n_a"], found["n_b"], found["matched"]) == (1, 1, 1)
-    assert pd.isna(found["label"])
+    for each in (rows, rows.assign(label=np.array([np.nan] * 2), page=np.array([np.nan] * 2))):
+        (found,) = rf.quality.box_agreement(each).to_dict("records")
+        assert (found["n_a"], found["n_b"], found["matched"]) == (1, 1, 1)
+        assert pd.isna(found["label"])
 
 
 def test_page_one_is_page_one_whatever_its_type() -> None:
