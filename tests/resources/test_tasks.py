@@ -490,12 +490,15 @@ class Pressed(rf.Client):
 
 
 class Hurried(rf.Client):
-    """A client at which somebody presses Ctrl-C as soon as the service asks to wait."""
+    """A client at which somebody presses Ctrl-C, once, as soon as the service asks to wait."""
+
+    was_pressed = False
 
     def send_once(self, call: Call, **options: Any) -> Reply | rf.NoReplyError:
         """Send, and press."""
         answer = super().send_once(call, **options)
-        if isinstance(answer, Reply) and answer.status == 429:
+        if isinstance(answer, Reply) and answer.status == 429 and not self.was_pressed:
+            self.was_pressed = True
             signal.raise_signal(signal.SIGINT)
         return answer
 
