@@ -24,7 +24,8 @@ for name in ("REFONTE_API_KEY", "REFONTE_BASE_URL", "REFONTE_STATE_DIR", "REFONT
     os.environ.pop(name, None)
 
 
-settings.register_profile("gate", deadline=None)
+# The gate has minutes, and runs with every change; the nightly run has hours.
+settings.register_profile("gate", deadline=None, max_examples=50)
 settings.register_profile("nightly", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
 
