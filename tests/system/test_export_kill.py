@@ -28,12 +28,14 @@ if TYPE_CHECKING:
 SCRIPT = Path(__file__).parent / "export_once.py"
 #: Kills a case; the nightly run multiplies it.
 DOSE = 2 * int(os.environ.get("REFONTE_TEST_DOSE", "1"))
-OLD = [small_task(index) for index in range(10_500)][::-1]
+#: Enough for several windows.
+COUNT = 6_000 if DOSE == 2 else 10_500
+OLD = [small_task(index) for index in range(COUNT)][::-1]
 
 
 def later(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Make the same tasks some days later: some are new, some audited or tagged, most as they were."""
-    found = [small_task(index) for index in range(10_500, 10_800)][::-1] + copy.deepcopy(tasks)
+    found = [small_task(index) for index in range(COUNT, COUNT + 300)][::-1] + copy.deepcopy(tasks)
     for task in found[400::700]:
         task |= {"tags": ["seen"], "updated_at": "2024-03-12T00:00:00.000Z"}
         task["response"]["annotations"].pop()
