@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     import refonte_frames as rf
 
+#: Before click 8.2 errors come among what is printed unless it is told not to; since then it cannot be told.
+APART: dict[str, Any] = {"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters else {}
 TEXTS = ("--type", "categorization", "--map", "attachment=text", "--params", json.dumps(TEXT))
 BOXES = ("--type", "imageannotation", "--params", '{"geometries": {"box": {"objects_to_annotate": ["kitten"]}}}')
 
@@ -37,7 +40,7 @@ def run(
     }
 
     def invoke(*arguments: str) -> tuple[int, Any, str]:
-        done = CliRunner().invoke(app, [*arguments, "--json"], env=environment)
+        done = CliRunner(**APART).invoke(app, [*arguments, "--json"], env=environment)
         return done.exit_code, json.loads(done.stdout) if done.stdout else None, done.stderr
 
     return invoke

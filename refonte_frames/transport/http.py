@@ -311,7 +311,9 @@ class Transport:
 def _share_trust(pool: urllib3.connectionpool.HTTPSConnectionPool) -> None:
     """Read the authorities once: each connection would read their file again, which costs more than its handshake."""
     context = urllib3.util.ssl_.create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
-    context.load_verify_locations(pool.ca_certs, pool.ca_cert_dir)
+    # Where nobody names authorities, some versions of requests set none here and keep a context of their own.
+    file = pool.ca_certs or (None if pool.ca_cert_dir else requests.utils.DEFAULT_CA_BUNDLE_PATH)
+    context.load_verify_locations(file, pool.ca_cert_dir)
     pool.conn_kw["ssl_context"] = context
     pool.ca_certs = pool.ca_cert_dir = None
 
