@@ -201,8 +201,8 @@ def plan_sweep(source: Source, *, target: int | None = None, finest: int = 1_000
     Parameters
     ----------
     target : int, optional
-        Tasks that a window may hold. Default: about a number that suits how many there are, and how many threads
-        read them.
+        Tasks that a window holds at most. Default: chosen by how many there are and how many threads read them, and
+        then a window may hold a few more (`most_rows`).
     finest : int
         Bounds between windows are multiples of so many microseconds.
     """
