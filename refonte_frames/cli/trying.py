@@ -74,6 +74,6 @@ def sandbox(
         f"  export REFONTE_API_KEY=live_demo REFONTE_BASE_URL={where}"
     )
     arguments = ["--port", str(port), *(["--strict"] if strict else [])]
-    arguments += [] if db is None else ["--db", str(at_home(db))]
+    arguments += [] if db is None else ["--db", str(db)]
     arguments += [] if seed is None else ["--seed", str(seed)]
     raise typer.Exit(server.main(arguments))
